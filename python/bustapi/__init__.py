@@ -1,0 +1,1 @@
+"""BustAPI: Flask's API on a native server."""

@@ -1,0 +1,27 @@
+//! BustAPI's native core: an HTTP/1.1 server whose views are Python callables.
+//!
+//! Layers (an arrow is who may be imported by whom):
+//!
+//! ```text
+//! buf, http  <-  h1, route  <-  conn  <-  net  <-  py
+//! ```
+//!
+//! `buf` and `http` know nothing of the others; `h1` is a sans-IO protocol engine; `route` matches paths;
+//! `conn` joins a protocol engine to its buffers; `net` owns sockets, timers and the poll loop and knows no
+//! Python; `py` implements `conn::Service` with Python views. `tests/layers.rs` scans imports and fails on a breach.
+//!
+//! Unsafe code is denied crate-wide and allowed only in `py/ffi.rs`, `net/sys.rs` and `buf/chunk.rs`.
+
+pub mod buf;
+pub mod config;
+pub mod conn;
+pub mod h1;
+pub mod http;
+pub mod net;
+#[cfg(feature = "python")]
+pub mod py;
+pub mod route;
+
+#[cfg(feature = "python")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
