@@ -1,0 +1,1 @@
+//! Connections without sockets: bytes in, bytes out.
