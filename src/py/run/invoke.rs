@@ -10,6 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+use std::sync::Arc;
 
 const HTML: &[u8] = b"text/html; charset=utf-8";
 const JSON: &[u8] = b"application/json";
@@ -17,7 +18,7 @@ const JSON: &[u8] = b"application/json";
 /// The parts of a table that running a request needs; cheap to clone for another thread.
 pub struct App {
     pub object: Py<PyAny>,
-    pub json: Option<json::DumpOptions>,
+    pub json: Option<Arc<json::DumpOptions>>,
 }
 
 impl App {

@@ -52,7 +52,7 @@ pub struct Table {
     rules: Py<PyList>,
     pub app: Py<PyAny>,
     /// What dict and list results are written with; None when the application's provider must do it.
-    pub json: Option<DumpOptions>,
+    pub json: Option<Arc<DumpOptions>>,
     /// How a request without a rule is run: 404, 405, redirects, automatic OPTIONS.
     pub unmatched: Arc<Plan>,
     pub watch: Watch,
@@ -76,9 +76,14 @@ impl Table {
         let table = planner(py)?.call_method1("table", (app,))?;
         let rules: Bound<'_, PyList> = table.getattr("rules")?.extract()?;
         let router: Py<PyRouter> = table.getattr("router")?.extract()?;
-        let json = match table.getattr("json")? {
-            options if options.is_none() => None,
-            options => Some(DumpOptions::from_python(&options)?),
+        let json = match table
+            .getattr("json")?
+            .extract::<Option<String>>()?
+            .as_deref()
+        {
+            Some("compact") => Some(Arc::new(DumpOptions::compact())),
+            Some("debug") => Some(Arc::new(DumpOptions::debug())),
+            _ => None,
         };
         let unmatched = Plan {
             rule: py.None(),
