@@ -55,7 +55,7 @@ pub enum Progress {
 
 pub struct Conn {
     pub(crate) generation: u32,
-    pub(crate) peer: Arc<PeerAddr>,
+    peer: Arc<PeerAddr>,
     engine: Engine,
     inbox: Inbox,
     pub(crate) outbox: Outbox,
@@ -91,6 +91,11 @@ impl Conn {
     #[must_use]
     pub fn phase(&self) -> Phase {
         self.phase
+    }
+
+    #[must_use]
+    pub fn peer(&self) -> &Arc<PeerAddr> {
+        &self.peer
     }
 
     /// A request is on its way in: at least one byte of it is here, not all of them.
@@ -367,8 +372,20 @@ impl Conn {
         self.ready = None;
     }
 
+    /// Writes what is to be sent; `false` if the sink takes no more now.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn flush(
+        &mut self,
+        sink: &mut impl std::io::Write,
+        shared: &mut Shared,
+    ) -> std::io::Result<bool> {
+        self.outbox.flush(sink, &mut shared.graveyard)
+    }
+
     /// Ends a turn: an unparsed rest leaves the arena.
-    pub(crate) fn settle(&mut self) {
+    pub fn settle(&mut self) {
         self.inbox.settle();
     }
 

@@ -399,10 +399,7 @@ impl<S: Service> Reactor<S> {
         let (socket, conn) = (&mut self.sockets[index], &mut self.conns[index]);
         let was_full = conn.outbox.len() > self.shared.config.max_outbox;
         if !conn.outbox.is_empty() && !socket.blocked {
-            match conn
-                .outbox
-                .flush(&mut socket.stream, &mut self.shared.graveyard)
-            {
+            match conn.flush(&mut socket.stream, &mut self.shared) {
                 Ok(true) => {}
                 Ok(false) => socket.blocked = true,
                 Err(_) => return self.remove(key),

@@ -122,7 +122,7 @@ impl RequestState {
         }
     }
 
-    fn path_and_query(&self) -> (&[u8], &[u8]) {
+    pub fn path_and_query(&self) -> (&[u8], &[u8]) {
         let (path, query) = match self.request.head.target {
             Target::Origin { path, query } | Target::Absolute { path, query, .. } => {
                 (self.request.text(path), query)
@@ -130,6 +130,8 @@ impl RequestState {
             Target::Asterisk => (&b"*"[..], None),
             Target::Authority(span) => (self.request.text(span), None),
         };
+        // RFC 9110 4.2.3: an absolute target without a path means `/`.
+        let path = if path.is_empty() { &b"/"[..] } else { path };
         (path, query.map_or(&[][..], |span| self.request.text(span)))
     }
 

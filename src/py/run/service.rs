@@ -156,7 +156,7 @@ impl PyService {
         let Some(request) = conn.take_request() else {
             return Ok(());
         };
-        let peer = Arc::clone(&conn.peer);
+        let peer = Arc::clone(conn.peer());
         let state = RequestState::new(
             request,
             peer,
