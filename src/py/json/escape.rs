@@ -154,8 +154,8 @@ const fn special_mask(word: u64) -> u64 {
     let low = word & !HIGH;
     let delete = low + ONES;
     let printable = low + 0x60 * ONES;
-    let not_quote = (low ^ 0x22 * ONES) + 0x7f * ONES;
-    let not_backslash = (low ^ 0x5c * ONES) + 0x7f * ONES;
+    let not_quote = (low ^ (0x22 * ONES)) + 0x7f * ONES;
+    let not_backslash = (low ^ (0x5c * ONES)) + 0x7f * ONES;
     (word | delete | !(printable & not_quote & not_backslash)) & HIGH
 }
 

@@ -99,8 +99,8 @@ fn plain_run(text: &[u8]) -> (usize, bool) {
         // Exact per byte: sums of seven bits never carry into the next byte.
         let low = word & !HIGH;
         let stops = !((low + 0x60 * ONES)
-            & ((low ^ 0x22 * ONES) + 0x7f * ONES)
-            & ((low ^ 0x5c * ONES) + 0x7f * ONES))
+            & ((low ^ (0x22 * ONES)) + 0x7f * ONES)
+            & ((low ^ (0x5c * ONES)) + 0x7f * ONES))
             & !word
             & HIGH;
         if stops != 0 {
