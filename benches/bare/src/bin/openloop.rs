@@ -2,6 +2,9 @@
 //! moment a request was due, not from when it could be sent. A stalled server is thus charged for every request
 //! that was due during its stall (no coordinated omission).
 //!
+//! With `--closed yes` each connection sends as soon as it was answered instead: that measures no latency worth
+//! quoting, but shows by the counts per connection whether one is starved.
+//!
 //! It spins instead of sleeping, since a poll's timeout is coarser than the times it measures: give it its own core.
 
 use std::collections::VecDeque;
@@ -14,8 +17,8 @@ use hdrhistogram::Histogram;
 use mio::net::TcpStream;
 use mio::{Events, Interest, Poll, Token};
 
-const USAGE: &str =
-    "usage: openloop --port N --rate RPS [--path P] [--connections N] [--seconds S] [--warmup S]";
+const USAGE: &str = "usage: openloop --port N (--rate RPS | --closed yes) [--path P] [--connections N] \
+                     [--seconds S] [--warmup S]";
 /// How long the last answers are waited for.
 const DRAIN: Duration = Duration::from_secs(5);
 const TOP_NANOS: u64 = 120_000_000_000;
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
 
 struct Plan {
     port: u16,
+    /// Requests a second; infinite in the closed loop, where a request is due when its connection is idle.
     rate: f64,
     path: String,
     connections: usize,
@@ -61,6 +65,7 @@ impl Plan {
             match name.as_str() {
                 "--port" => plan.port = value.parse().ok()?,
                 "--rate" => plan.rate = value.parse().ok()?,
+                "--closed" if value == "yes" => plan.rate = f64::INFINITY,
                 "--path" => plan.path = value,
                 "--connections" => plan.connections = value.parse().ok()?,
                 "--seconds" => plan.seconds = value.parse().ok()?,
@@ -70,7 +75,6 @@ impl Plan {
         }
         let sane = plan.port > 0
             && plan.connections > 0
-            && plan.rate.is_finite()
             && plan.rate >= 1.0
             && plan.seconds.is_finite()
             && plan.seconds > 0.0
@@ -99,6 +103,7 @@ struct Client {
     /// Nanoseconds after the start at which the outstanding request was due.
     due: u64,
     received: usize,
+    answered: u64,
 }
 
 impl<'a> Run<'a> {
@@ -119,6 +124,7 @@ impl<'a> Run<'a> {
                 stream,
                 due: 0,
                 received: 0,
+                answered: 0,
             });
         }
         let histogram = || Histogram::new_with_bounds(1, TOP_NANOS, 3).map_err(io::Error::other);
@@ -136,19 +142,33 @@ impl<'a> Run<'a> {
     }
 
     fn complete(&mut self) -> io::Result<String> {
-        let total = (self.plan.rate * (self.plan.warmup + self.plan.seconds)) as u64;
+        let closed = self.plan.rate.is_infinite();
+        let length = self.plan.warmup + self.plan.seconds;
         let warmup = (self.plan.warmup * 1e9) as u64;
+        let end = (length * 1e9) as u64;
         let interval = 1e9 / self.plan.rate;
-        let deadline = Duration::from_secs_f64(self.plan.warmup + self.plan.seconds) + DRAIN;
+        let mut total = if closed {
+            u64::MAX
+        } else {
+            (self.plan.rate * length) as u64
+        };
+        let deadline = Duration::from_secs_f64(length) + DRAIN;
         let mut events = Events::with_capacity(1024);
         let mut buffer = vec![0; self.answer_len.max(16 * 1024)];
         let mut sent = 0_u64;
         let start = Instant::now();
         while self.answered < total && start.elapsed() < deadline {
             while sent < total {
-                let due = (sent as f64 * interval) as u64;
                 let now = nanos(start);
-                if due > now {
+                let due = if closed {
+                    now
+                } else {
+                    (sent as f64 * interval) as u64
+                };
+                if closed && now >= end {
+                    total = sent;
+                }
+                if due > now || sent == total {
                     break;
                 }
                 // Without an idle connection the request waits, and its latency runs from `due` all the same.
@@ -160,10 +180,8 @@ impl<'a> Run<'a> {
                 client.received = 0;
                 // One small request fits every socket buffer that has nothing outstanding.
                 if client.stream.write(&self.request)? != self.request.len() {
-                    return Err(io::Error::new(
-                        ErrorKind::WriteZero,
-                        "a request did not fit its socket buffer",
-                    ));
+                    let text = "a request did not fit its socket buffer";
+                    return Err(io::Error::new(ErrorKind::WriteZero, text));
                 }
                 if due >= warmup {
                     self.lag.saturating_record((now - due).max(1));
@@ -217,6 +235,7 @@ impl<'a> Run<'a> {
             }
             if client.received == self.answer_len {
                 self.answered += 1;
+                client.answered += 1;
                 if client.due >= warmup {
                     self.latency
                         .saturating_record((nanos(start) - client.due).max(1));
@@ -232,13 +251,19 @@ impl<'a> Run<'a> {
     fn report(&self, total: u64, sent: u64) -> String {
         let micros = |nanos: u64| nanos as f64 / 1e3;
         let quantile = |q: f64| micros(self.latency.value_at_quantile(q));
+        let counts = || self.clients.iter().map(|client| client.answered);
+        let rate = if self.plan.rate.is_finite() {
+            self.plan.rate.to_string()
+        } else {
+            "null".to_owned()
+        };
         format!(
             concat!(
                 "{{\"rate\":{},\"planned\":{},\"sent\":{},\"answered\":{},\"recorded\":{},",
                 "\"p50_us\":{:.1},\"p90_us\":{:.1},\"p99_us\":{:.1},\"p999_us\":{:.1},\"max_us\":{:.1},",
-                "\"mean_us\":{:.1},\"lag_p99_us\":{:.1}}}"
+                "\"mean_us\":{:.1},\"lag_p99_us\":{:.1},\"fewest\":{},\"most\":{}}}"
             ),
-            self.plan.rate,
+            rate,
             total,
             sent,
             self.answered,
@@ -250,6 +275,8 @@ impl<'a> Run<'a> {
             micros(self.latency.max()),
             self.latency.mean() / 1e3,
             micros(self.lag.value_at_quantile(0.99)),
+            counts().min().unwrap_or(0),
+            counts().max().unwrap_or(0),
         )
     }
 }
