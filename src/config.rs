@@ -1,1 +1,81 @@
-//! (shape)
+//! Every limit and timeout of the core in one place, with its default.
+//!
+//! The names are the option names of `run()`, the command line and the environment.
+
+use std::time::Duration;
+
+use crate::h1;
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Bytes of a request line; past it 414.
+    pub max_request_line: usize,
+    /// Bytes of a request head; past it 431.
+    pub max_head: usize,
+    /// Field lines of a request head; past it 431.
+    pub max_fields: usize,
+    /// Bytes of a chunk-size line with its extensions; past it 400.
+    pub max_chunk_line: usize,
+    /// Bytes of a trailer section; past it 431.
+    pub max_trailers: usize,
+    /// Bytes of a request body; past it 413, before any of it is read when its length is declared.
+    pub max_body: u64,
+    /// Bytes of request bodies held by the process at one time; past it 503.
+    pub max_body_memory: usize,
+    /// Bytes of received data that Python objects may pin without a copy; past it they get a copy.
+    pub max_pinned: usize,
+    /// Unsent bytes of one connection past which it is neither read from nor served.
+    pub max_outbox: usize,
+    /// Connections of one reactor; past it new ones wait in the accept queue.
+    pub max_connections: usize,
+    /// Calls of Python views in one turn of a reactor.
+    pub turn_budget: usize,
+    /// From the first byte of a head (or the accept) to its last.
+    pub head_timeout: Duration,
+    /// Silence inside a body.
+    pub body_timeout: Duration,
+    /// An idle connection between two requests.
+    pub keep_alive_timeout: Duration,
+    /// A peer that takes nothing of an answer.
+    pub write_timeout: Duration,
+    /// How long a closed connection is still read from, so that the peer sees the answer and not a reset.
+    pub linger_timeout: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            max_request_line: 8 * 1024,
+            max_head: 64 * 1024,
+            max_fields: 100,
+            max_chunk_line: 4 * 1024,
+            max_trailers: 8 * 1024,
+            max_body: u64::MAX,
+            max_body_memory: 1024 * 1024 * 1024,
+            max_pinned: 32 * 1024 * 1024,
+            max_outbox: 256 * 1024,
+            max_connections: 65_536,
+            turn_budget: 256,
+            head_timeout: Duration::from_secs(10),
+            body_timeout: Duration::from_secs(30),
+            keep_alive_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
+            linger_timeout: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Config {
+    /// The part of it that the HTTP/1 engine enforces.
+    #[must_use]
+    pub fn h1_limits(&self) -> h1::Limits {
+        h1::Limits {
+            request_line: self.max_request_line,
+            head: self.max_head,
+            fields: self.max_fields,
+            chunk_line: self.max_chunk_line,
+            trailers: self.max_trailers,
+            body: self.max_body,
+        }
+    }
+}

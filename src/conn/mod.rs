@@ -1,1 +1,426 @@
-//! (shape)
+//! One connection: a protocol engine between an inbox and an outbox. No sockets, no Python.
+//!
+//! `net` feeds it bytes and flushes what it has to say; a [`Service`] takes its requests and answers them.
+//! A connection has one request with the service at a time; what a client pipelines behind it waits.
+
+mod body;
+mod request;
+mod service;
+#[cfg(test)]
+mod tests;
+
+pub use body::Body;
+pub use request::{PeerAddr, Request};
+pub use service::{Batch, Key, Service, Shared};
+
+use crate::buf::{Inbox, Outbox, Payload, Segment};
+use crate::h1::{self, Engine, Eof, Event, Next, ReplyBody, ReplyLength};
+use crate::http::Head;
+use body::Incoming;
+use request::Arriving;
+use std::sync::Arc;
+
+/// A body at least this long is sent by reference instead of being copied behind its head.
+pub const BY_REFERENCE: usize = 16 * 1024;
+
+/// What one view of received bytes keeps alive: its block.
+pub const PINNED_BY_VIEW: usize = crate::buf::BLOCK;
+
+/// Bytes of pipelined requests that wait in an inbox before its socket is left alone.
+const PIPELINE: usize = 64 * 1024;
+
+/// Where a connection is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Between two requests, or inside one that is still arriving.
+    Reading,
+    /// A complete request waits for the service.
+    Ready,
+    /// The service has the request.
+    Serving,
+    /// The service sends a body of unknown length.
+    Streaming,
+    /// The last answer is in the outbox: flush it, then close.
+    Closing,
+}
+
+/// What new bytes led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// No complete request; more bytes are needed (or were refused, see [`Conn::phase`]).
+    Waiting,
+    /// A request is complete: it can be taken.
+    Ready,
+}
+
+pub struct Conn {
+    pub(crate) generation: u32,
+    peer: Arc<PeerAddr>,
+    engine: Engine,
+    inbox: Inbox,
+    pub(crate) outbox: Outbox,
+    phase: Phase,
+    arriving: Option<Box<Arriving>>,
+    ready: Option<Request>,
+    /// The peer sent its FIN: what was received is answered, then the connection closes.
+    read_closed: bool,
+    /// Set while the connection is on the reactor's list of connections to flush.
+    pub(crate) touched: bool,
+    /// Set while the connection is on the reactor's list of connections with requests.
+    pub(crate) queued: bool,
+}
+
+impl Conn {
+    #[must_use]
+    pub fn new(limits: h1::Limits, peer: Arc<PeerAddr>, generation: u32) -> Self {
+        Self {
+            generation,
+            peer,
+            engine: Engine::new(limits),
+            inbox: Inbox::default(),
+            outbox: Outbox::default(),
+            phase: Phase::Reading,
+            arriving: None,
+            ready: None,
+            read_closed: false,
+            touched: false,
+            queued: false,
+        }
+    }
+
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    #[must_use]
+    pub fn peer(&self) -> &Arc<PeerAddr> {
+        &self.peer
+    }
+
+    /// A request is on its way in: at least one byte of it is here, not all of them.
+    #[must_use]
+    pub fn is_receiving(&self) -> bool {
+        self.phase == Phase::Reading && (self.arriving.is_some() || !self.inbox.is_empty())
+    }
+
+    /// The head is complete and its body is not.
+    #[must_use]
+    pub fn is_receiving_body(&self) -> bool {
+        self.phase == Phase::Reading && self.arriving.is_some()
+    }
+
+    /// Neither a request nor an answer is on its way.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.phase == Phase::Reading
+            && self.arriving.is_none()
+            && self.inbox.is_empty()
+            && self.outbox.is_empty()
+    }
+
+    #[must_use]
+    pub fn is_read_closed(&self) -> bool {
+        self.read_closed
+    }
+
+    /// Whether the socket should be read from now.
+    #[must_use]
+    pub fn wants_bytes(&self, shared: &Shared) -> bool {
+        if self.read_closed || self.outbox.len() > shared.config.max_outbox {
+            return false;
+        }
+        match self.phase {
+            Phase::Reading => true,
+            Phase::Ready | Phase::Serving | Phase::Streaming => self.inbox.len() < PIPELINE,
+            Phase::Closing => false,
+        }
+    }
+
+    /// Takes what a read brought, and parses as far as one request.
+    pub fn handle_bytes(&mut self, read: crate::buf::View, shared: &mut Shared) -> Progress {
+        self.inbox.push(read);
+        self.advance(shared)
+    }
+
+    /// Takes the peer's FIN.
+    pub fn handle_eof(&mut self, shared: &mut Shared) {
+        self.read_closed = true;
+        if self.phase == Phase::Reading {
+            // A request that stopped half-way is dropped: RFC 9112 8, and no view is called for it.
+            match self.engine.handle_eof(self.inbox.len()) {
+                Eof::Clean | Eof::Truncated => self.close(shared),
+            }
+        }
+    }
+
+    /// Parses unread bytes until a request is complete or more are needed.
+    pub fn advance(&mut self, shared: &mut Shared) -> Progress {
+        if self.phase != Phase::Reading || self.outbox.len() > shared.config.max_outbox {
+            return Progress::Waiting;
+        }
+        while !self.inbox.is_empty() || self.engine.has_event() {
+            let step = self.engine.handle(self.inbox.bytes(), &mut shared.head);
+            match step.event {
+                Event::Head { complete, body } => {
+                    let start = step.consumed - shared.head.len as usize;
+                    let bytes = self.inbox.share(start, step.consumed);
+                    self.inbox.consume(step.consumed);
+                    let head = std::mem::take(&mut shared.head);
+                    if complete {
+                        self.ready = Some(Request {
+                            bytes,
+                            head,
+                            body: Body::Empty,
+                        });
+                        self.phase = Phase::Ready;
+                        return Progress::Ready;
+                    }
+                    let incoming = Incoming::new(body);
+                    self.arriving = Some(Box::new(Arriving {
+                        bytes,
+                        head,
+                        body: incoming,
+                    }));
+                    if self.inbox.is_empty() && self.engine.wants_continue() {
+                        // RFC 9110 10.1.1: sent only if the body has not begun to arrive.
+                        self.outbox
+                            .append(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+                        self.engine.continue_sent();
+                    }
+                }
+                Event::Data { start, end } => {
+                    let Some(arriving) = self.arriving.as_mut() else {
+                        return self.fail(500, shared);
+                    };
+                    if !arriving
+                        .body
+                        .push(&self.inbox, start, end, &shared.body_memory)
+                    {
+                        return self.fail(503, shared);
+                    }
+                    self.inbox.consume(step.consumed);
+                }
+                Event::End => {
+                    self.inbox.consume(step.consumed);
+                    let Some(arriving) = self.arriving.take() else {
+                        return self.fail(500, shared);
+                    };
+                    let Arriving { bytes, head, body } = *arriving;
+                    self.ready = Some(Request {
+                        bytes,
+                        head,
+                        body: body.finish(),
+                    });
+                    self.phase = Phase::Ready;
+                    return Progress::Ready;
+                }
+                Event::Reject(error) => return self.fail(error.status_hint(), shared),
+                Event::Incomplete => {
+                    self.inbox.consume(step.consumed);
+                    if step.consumed == 0 {
+                        break;
+                    }
+                }
+            }
+        }
+        if self.read_closed {
+            self.close(shared);
+        }
+        Progress::Waiting
+    }
+
+    /// Hands the complete request over; the connection is then `Serving` until it was answered.
+    pub fn take_request(&mut self) -> Option<Request> {
+        let request = self.ready.take()?;
+        self.phase = Phase::Serving;
+        Some(request)
+    }
+
+    /// Answers the request in full.
+    pub fn reply<'a>(
+        &mut self,
+        shared: &Shared,
+        status: u16,
+        reason: Option<&[u8]>,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        body: &[u8],
+    ) {
+        let keep_alive = self.may_keep_alive(shared);
+        let engine = &mut self.engine;
+        self.outbox.append(|out| {
+            let length = ReplyLength::Known(body.len() as u64);
+            let kind = engine.encode_head(
+                out,
+                status,
+                reason,
+                fields,
+                length,
+                keep_alive,
+                &shared.date,
+            );
+            if kind != ReplyBody::None {
+                out.extend_from_slice(body);
+            }
+        });
+        self.end_reply(shared);
+    }
+
+    /// Answers the request with a body that is sent from where it is.
+    pub fn reply_payload<'a>(
+        &mut self,
+        shared: &mut Shared,
+        status: u16,
+        reason: Option<&[u8]>,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        body: Box<dyn Payload>,
+    ) {
+        let keep_alive = self.may_keep_alive(shared);
+        let engine = &mut self.engine;
+        let length = ReplyLength::Known(body.bytes().len() as u64);
+        let kind = self.outbox.append(|out| {
+            engine.encode_head(
+                out,
+                status,
+                reason,
+                fields,
+                length,
+                keep_alive,
+                &shared.date,
+            )
+        });
+        if kind == ReplyBody::None {
+            shared.graveyard.push(body);
+        } else {
+            self.outbox.push(Segment::Payload(body));
+        }
+        self.end_reply(shared);
+    }
+
+    /// Begins an answer whose body comes in pieces. `false`: it has no body, and the answer is complete.
+    pub fn begin_stream<'a>(
+        &mut self,
+        shared: &Shared,
+        status: u16,
+        reason: Option<&[u8]>,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        length: ReplyLength,
+    ) -> bool {
+        let keep_alive = self.may_keep_alive(shared);
+        let engine = &mut self.engine;
+        let kind = self.outbox.append(|out| {
+            engine.encode_head(
+                out,
+                status,
+                reason,
+                fields,
+                length,
+                keep_alive,
+                &shared.date,
+            )
+        });
+        if kind == ReplyBody::None {
+            self.end_reply(shared);
+            return false;
+        }
+        self.phase = Phase::Streaming;
+        true
+    }
+
+    /// One piece of a streamed body. Empty pieces send nothing (an empty chunk would end the body).
+    pub fn stream(&mut self, data: &[u8]) {
+        if self.phase == Phase::Streaming && !data.is_empty() {
+            let engine = &mut self.engine;
+            self.outbox.append(|out| engine.encode_data(out, data));
+        }
+    }
+
+    pub fn end_stream(&mut self, shared: &Shared) {
+        if self.phase == Phase::Streaming {
+            let engine = &mut self.engine;
+            self.outbox.append(|out| engine.encode_end(out));
+            self.end_reply(shared);
+        }
+    }
+
+    /// The answer cannot be completed: the connection closes so that the client can tell.
+    pub fn abort(&mut self, shared: &mut Shared) {
+        self.outbox.clear(&mut shared.graveyard);
+        self.close(shared);
+    }
+
+    /// Whether a streamed answer may go on, or waits for the client to take what is there.
+    #[must_use]
+    pub fn has_room(&self, shared: &Shared) -> bool {
+        self.outbox.len() <= shared.config.max_outbox
+    }
+
+    /// The peer was too slow with its request: 408 where a request was begun (RFC 9110 15.5.9), else a close.
+    pub fn time_out(&mut self, shared: &mut Shared) {
+        if self.is_receiving() {
+            self.fail(408, shared);
+        } else {
+            self.abort(shared);
+        }
+    }
+
+    /// Nothing more is read, and nothing is sent after what is in the outbox.
+    pub fn close(&mut self, _shared: &mut Shared) {
+        self.phase = Phase::Closing;
+        self.inbox = Inbox::Empty;
+        self.arriving = None;
+        self.ready = None;
+    }
+
+    /// Writes what is to be sent; `false` if the sink takes no more now.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub fn flush(
+        &mut self,
+        sink: &mut impl std::io::Write,
+        shared: &mut Shared,
+    ) -> std::io::Result<bool> {
+        self.outbox.flush(sink, &mut shared.graveyard)
+    }
+
+    /// Ends a turn: an unparsed rest leaves the arena.
+    pub fn settle(&mut self) {
+        self.inbox.settle();
+    }
+
+    /// The service failed on this connection's request.
+    pub(crate) fn fail_serving(&mut self, shared: &mut Shared) {
+        match self.phase {
+            Phase::Serving => {
+                self.fail(500, shared);
+            }
+            Phase::Streaming => self.abort(shared),
+            Phase::Reading | Phase::Ready | Phase::Closing => {}
+        }
+    }
+
+    fn may_keep_alive(&self, shared: &Shared) -> bool {
+        !shared.draining && (!self.read_closed || !self.inbox.is_empty())
+    }
+
+    fn end_reply(&mut self, _shared: &Shared) {
+        match self.engine.finish() {
+            Next::KeepAlive => self.phase = Phase::Reading,
+            Next::Close => {
+                self.phase = Phase::Closing;
+                self.inbox = Inbox::Empty;
+            }
+        }
+    }
+
+    fn fail(&mut self, status: u16, shared: &mut Shared) -> Progress {
+        self.outbox
+            .append(|out| h1::encode_error(out, status, &shared.date));
+        self.close(shared);
+        Progress::Waiting
+    }
+}
+
+/// A head that can be filled by the engine again.
+pub(crate) type ScratchHead = Head;

@@ -1,10 +1,32 @@
 //! HTTP/1.x, sans-IO (RFC 9112): bytes in, events out; replies in, bytes out. No sockets, no clock, no Python.
+//!
+//! ```text
+//!          Head, complete                    finish: KeepAlive
+//!  Head ───────────────────▶ Received ──────────────────────────▶ Head
+//!    │                          ▲   │ finish: Close
+//!    │ Head, not complete       │   ▼
+//!    ├──▶ Fixed | Chunked ──End─┘  Closed
+//!    │         │ Reject
+//!    └─Reject──┴──▶ Rejected ──finish──▶ Closed
+//! ```
+//!
+//! Where RFC 9112 leaves a recipient the choice between repair and refusal, this engine refuses: every such repair
+//! is a request that two servers in a row can read as two different ones.
 
+#![forbid(unsafe_code)]
+
+mod chunked;
+mod encode;
+mod engine;
 mod error;
+mod framing;
+mod parse;
+#[cfg(test)]
+mod tests;
 
+pub use encode::encode_error;
+pub use engine::Engine;
 pub use error::Error;
-
-use crate::http::Head;
 
 /// What one call of [`Engine::handle`] took and what it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,5 +84,31 @@ pub enum ReplyLength {
     Unknown,
 }
 
-#[allow(dead_code)]
-fn _shape(_: &Head) {}
+/// What the caller may write after the reply's head.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyBody {
+    /// Nothing: HEAD, 1xx, 204 and 304, or an empty body. Data given anyway is dropped.
+    None,
+    /// The body as it is: by [`Engine::encode_data`] and [`Engine::encode_end`], or by the caller itself, all of it.
+    Raw,
+    /// Only by [`Engine::encode_data`] and [`Engine::encode_end`].
+    Chunked,
+}
+
+/// What the end of input means at the point it was seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Eof {
+    /// Between messages, nothing unread; or a whole message waits for its reply.
+    Clean,
+    /// Inside a message: what came of it must not be acted on (RFC 9112 8).
+    Truncated,
+}
+
+/// What follows a complete reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// The engine reads heads again; bytes left over are the next request's.
+    KeepAlive,
+    /// Nothing more may be read or sent.
+    Close,
+}

@@ -78,7 +78,8 @@ pub struct Head {
     pub target: Target,
     pub version: Version,
     pub fields: SmallVec<[Field; 16]>,
-    /// The one Host field, if any; already checked against RFC 9112 3.2.
+    /// The one Host field, if any, or the authority of an absolute target, which replaces it (RFC 9112 3.2.2).
+    /// Already checked; may be empty.
     pub host: Option<Span>,
     /// Bytes from the first of the request line to the last of the empty line.
     pub len: u32,
@@ -94,5 +95,49 @@ impl Default for Head {
             host: None,
             len: 0,
         }
+    }
+}
+
+impl Head {
+    /// Back to empty; the field storage stays.
+    pub fn clear(&mut self) {
+        self.method = Method::Get;
+        self.target = Target::Asterisk;
+        self.version = Version::Http11;
+        self.fields.clear();
+        self.host = None;
+        self.len = 0;
+    }
+
+    /// The raw path: `/` where an absolute target has none (RFC 9112 3.2.1), `*` for the asterisk form.
+    #[must_use]
+    pub fn path<'a>(&self, bytes: &'a [u8]) -> &'a [u8] {
+        match self.target {
+            Target::Origin { path, .. } => path.of(bytes),
+            Target::Absolute { path, .. } if path.len == 0 => b"/",
+            Target::Absolute { path, .. } => path.of(bytes),
+            Target::Authority(authority) => authority.of(bytes),
+            Target::Asterisk => b"*",
+        }
+    }
+
+    /// The raw query without its question mark; `None` when there is no question mark.
+    #[must_use]
+    pub fn query<'a>(&self, bytes: &'a [u8]) -> Option<&'a [u8]> {
+        match self.target {
+            Target::Origin { query, .. } | Target::Absolute { query, .. } => {
+                query.map(|span| span.of(bytes))
+            }
+            Target::Authority(_) | Target::Asterisk => None,
+        }
+    }
+
+    /// The first field of this name, in any case of letters.
+    #[must_use]
+    pub fn field<'a>(&self, bytes: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+        self.fields
+            .iter()
+            .find(|field| field.name.of(bytes).eq_ignore_ascii_case(name))
+            .map(|field| field.value.of(bytes))
     }
 }

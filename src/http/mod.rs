@@ -1,5 +1,19 @@
 //! HTTP vocabulary shared by every layer: methods, versions, fields, targets, dates. No state, no I/O.
 
-mod head;
+#![forbid(unsafe_code)]
 
+mod date;
+mod fields;
+mod head;
+mod host;
+mod method;
+mod status;
+mod target;
+
+pub use date::imf_fixdate;
+pub use fields::{is_field_name, is_field_value, list_has_token};
+pub(crate) use fields::{is_token_byte, trim_whitespace};
 pub use head::{Field, Head, Method, Span, Target, Version};
+pub use host::is_host;
+pub use status::{reason_phrase, status_line};
+pub use target::{QueryPairs, TargetError, percent_decode_path, percent_decode_query, query_pairs};

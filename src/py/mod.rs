@@ -1,8 +1,12 @@
 //! The Python module `bustapi._core`: the server object, what views touch, and the JSON bridge.
 
+pub mod face;
 pub mod ffi;
 pub mod json;
 pub mod route;
+pub mod run;
+pub mod server;
+pub mod settings;
 
 use pyo3::prelude::*;
 
@@ -11,5 +15,12 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     json::register(m)?;
     route::register(m)?;
+    m.add_class::<face::generation::Generation>()?;
+    m.add_class::<face::state::RequestState>()?;
+    m.add_class::<ffi::Body>()?;
+    m.add_class::<run::pool::Pool>()?;
+    m.add_class::<server::Listener>()?;
+    m.add_class::<server::Dispatcher>()?;
+    m.add_class::<server::Reactor>()?;
     Ok(())
 }

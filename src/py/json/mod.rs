@@ -1,7 +1,21 @@
-//! The JSON bridge: Python values to JSON text and back.
+//! The JSON bridge: Python values to JSON text and back, straight from and to buffers.
+//!
+//! Its meaning is that of the standard library's `json` with the options of Flask's provider, byte for byte and
+//! exception for exception; its own code only ever is a faster way to the same answer.
 
-use pyo3::prelude::*;
+mod convert;
+mod dump;
+mod entries;
+mod escape;
+mod float;
+mod keys;
+mod load;
+mod module;
+mod number;
+mod options;
+mod unescape;
 
-pub fn register(_m: &Bound<'_, PyModule>) -> PyResult<()> {
-    Ok(())
-}
+pub use dump::dump;
+pub use load::load;
+pub use module::register;
+pub use options::DumpOptions;

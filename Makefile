@@ -1,0 +1,95 @@
+# One command for each thing a contributor does. Needs Rust, a CPython (3.9 or later, with pip) and make; everything
+# else is installed into .venv and .tools, or by cargo into target/.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+FUZZ_SECS ?= 20
+BENCH_ARGS ?=
+TEST_ARGS ?=
+PORT ?= 5000
+
+# What pyo3's build script and stubtest look at; without it they would take whatever python3 is on PATH.
+export PYO3_PYTHON := $(abspath $(BIN)/python)
+MAKEFLAGS += --no-print-directory
+
+CARGO_FUZZ := $(shell command -v cargo-fuzz || echo .tools/bin/cargo-fuzz)
+# cargo-fuzz needs the sanitizers, which a stable compiler has but does not offer.
+FUZZ := RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ)
+CLIPPY := -D warnings -D clippy::undocumented_unsafe_blocks
+
+.PHONY: help run test test-all check bench fuzz fuzz-build wheel clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make run       build and serve examples/json_api.py"
+	@echo "make test      build, then cargo test and pytest"
+	@echo "make test-all  a wheel and the test suite for every CPython >= 3.9 found"
+	@echo "make check     formatting, lints, types, stubs"
+	@echo "make bench     end-to-end benchmark against a bare server (Linux, needs wrk)"
+	@echo "make fuzz      every fuzz target for FUZZ_SECS ($(FUZZ_SECS)) seconds"
+	@echo "make wheel     a release wheel for $(PYTHON) in dist/"
+	@echo "make clean     remove what the above made"
+
+# A virtual environment with the build tool; remade when the requirements change.
+$(BIN)/maturin: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet "maturin>=1.9,<2.0"
+	@touch $@
+
+run: $(BIN)/maturin
+	$(BIN)/maturin develop --quiet --release
+	@echo "The notes API answers on http://127.0.0.1:$(PORT)/notes (Ctrl-C stops it)"
+	PYTHONUNBUFFERED=1 $(BIN)/python -m bustapi run examples/json_api.py:app --host 127.0.0.1 --port $(PORT)
+
+.PHONY: develop
+develop: $(BIN)/maturin
+	$(BIN)/maturin develop --quiet --extras dev
+
+test: develop
+	cargo test --quiet
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+test-all:
+	$(PYTHON) .ci/test_all.py $(TEST_ARGS)
+
+check: develop
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest bustapi._core
+	cargo fmt --check
+	cargo fmt --check --manifest-path benches/bare/Cargo.toml
+	cargo clippy --quiet --all-targets -- $(CLIPPY)
+	cargo clippy --quiet --features python -- $(CLIPPY)
+	cargo clippy --quiet --manifest-path benches/bare/Cargo.toml --all-targets -- -D warnings
+
+bench: $(BIN)/maturin
+	$(BIN)/maturin develop --quiet --release
+	cargo build --quiet --release --manifest-path benches/bare/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)
+	$(BIN)/python benches/end_to_end/run.py $(BENCH_ARGS)
+
+.tools/bin/cargo-fuzz:
+	cargo install --quiet --locked --root .tools cargo-fuzz
+
+fuzz-build: $(CARGO_FUZZ)
+	$(FUZZ) build
+
+# New inputs go to the ignored corpus folder; the committed seeds are read and never written.
+fuzz: fuzz-build
+	@set -e; for target in $$($(FUZZ) list); do \
+	  echo "fuzz $$target ($(FUZZ_SECS) s)"; \
+	  mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
+	  $(FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	    -max_total_time=$(FUZZ_SECS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
+	done
+
+wheel: $(BIN)/maturin
+	$(BIN)/maturin build --release --interpreter $(BIN)/python --out dist
+
+clean:
+	rm -rf $(VENV) .venv-* .tools dist fuzz/target .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
+	rm -f python/bustapi/_core*.so
+	cargo clean --quiet
+	cargo clean --quiet --manifest-path benches/bare/Cargo.toml

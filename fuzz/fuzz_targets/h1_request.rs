@@ -1,0 +1,47 @@
+//! One request head in one piece: it is read, refused or incomplete, and every span lies within it.
+#![no_main]
+
+use bustapi_core::h1::{Engine, Event, Limits};
+use bustapi_core::http::Head;
+use libfuzzer_sys::fuzz_target;
+
+const LIMITS: Limits = Limits {
+    request_line: 1024,
+    head: 4096,
+    fields: 64,
+    chunk_line: 256,
+    trailers: 1024,
+    body: 1 << 20,
+};
+
+fuzz_target!(|input: &[u8]| {
+    let mut head = Head::default();
+    let step = Engine::new(LIMITS).handle(input, &mut head);
+    assert!(step.consumed <= input.len());
+    if matches!(step.event, Event::Head { .. }) {
+        let bytes = &input[step.consumed - head.len as usize..step.consumed];
+        assert!(bytes.len() <= LIMITS.head && bytes.ends_with(b"\r\n\r\n"));
+        assert_eq!(
+            count(bytes, b"\n"),
+            count(bytes, b"\r\n"),
+            "an LF without its CR"
+        );
+        let _ = (
+            head.path(bytes),
+            head.query(bytes),
+            head.method.as_str(bytes),
+            head.host.map(|host| host.of(bytes)),
+        );
+        for field in &head.fields {
+            assert!(bustapi_core::http::is_field_name(field.name.of(bytes)));
+            assert!(bustapi_core::http::is_field_value(field.value.of(bytes)));
+        }
+    }
+});
+
+fn count(bytes: &[u8], pattern: &[u8]) -> usize {
+    bytes
+        .windows(pattern.len())
+        .filter(|window| *window == pattern)
+        .count()
+}

@@ -1,0 +1,253 @@
+"""JSON with tags for types that JSON lacks, as the session cookie holds it.
+
+A tagged value is a dict of one entry whose key starts with a space. The format is Flask's, so that cookies stay
+valid when an application moves from one to the other.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from markupsafe import Markup
+
+from ...werkzeug.http import http_date, parse_date
+from . import dumps, loads
+
+
+class JSONTag:
+    """Base of the tags: a type that is written as a tagged value.
+
+    Args:
+        serializer: The serializer that the tag is registered with.
+    """
+
+    __slots__ = ("serializer",)
+
+    #: The tag's key; a tag without one rewrites a value but leaves no trace of it.
+    key: str = ""
+
+    def __init__(self, serializer: TaggedJSONSerializer) -> None:
+        self.serializer = serializer
+
+    def check(self, value: t.Any) -> bool:
+        """Return whether the tag is for this value; a subclass must define it."""
+        raise NotImplementedError
+
+    def to_json(self, value: t.Any) -> t.Any:
+        """Return the value as something that JSON has; a subclass must define it."""
+        raise NotImplementedError
+
+    def to_python(self, value: t.Any) -> t.Any:
+        """Return the value that `to_json` was given; a subclass with a key must define it."""
+        raise NotImplementedError
+
+    def tag(self, value: t.Any) -> t.Any:
+        """Return the tagged value."""
+        return {self.key: self.to_json(value)}
+
+
+class TagDict(JSONTag):
+    """A dict of one entry that looks like a tagged value: its key is marked."""
+
+    __slots__ = ()
+    key = " di"
+
+    def check(self, value: t.Any) -> bool:
+        return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in self.serializer.tags
+
+    def to_json(self, value: t.Any) -> t.Any:
+        ((key, inner),) = value.items()
+        return {f"{key}__": self.serializer.tag(inner)}
+
+    def to_python(self, value: t.Any) -> t.Any:
+        ((key, inner),) = value.items()
+        return {key[:-2]: inner}
+
+
+class PassDict(JSONTag):
+    """Any other dict: only its values are tagged."""
+
+    __slots__ = ()
+
+    def check(self, value: t.Any) -> bool:
+        return isinstance(value, dict)
+
+    def to_json(self, value: t.Any) -> t.Any:
+        tag = self.serializer.tag
+        return {key: tag(inner) for key, inner in value.items()}
+
+    tag = to_json
+
+
+class TagTuple(JSONTag):
+    """A tuple, written as a list."""
+
+    __slots__ = ()
+    key = " t"
+
+    def check(self, value: t.Any) -> bool:
+        return isinstance(value, tuple)
+
+    def to_json(self, value: t.Any) -> t.Any:
+        return list(map(self.serializer.tag, value))
+
+    def to_python(self, value: t.Any) -> t.Any:
+        return tuple(value)
+
+
+class PassList(JSONTag):
+    """A list: only its items are tagged."""
+
+    __slots__ = ()
+
+    def check(self, value: t.Any) -> bool:
+        return isinstance(value, list)
+
+    def to_json(self, value: t.Any) -> t.Any:
+        return list(map(self.serializer.tag, value))
+
+    tag = to_json
+
+
+class TagBytes(JSONTag):
+    """Bytes, written in base64."""
+
+    __slots__ = ()
+    key = " b"
+
+    def check(self, value: t.Any) -> bool:
+        return isinstance(value, bytes)
+
+    def to_json(self, value: t.Any) -> t.Any:
+        from base64 import b64encode
+
+        return b64encode(value).decode("ascii")
+
+    def to_python(self, value: t.Any) -> t.Any:
+        from base64 import b64decode
+
+        return b64decode(value)
+
+
+class TagMarkup(JSONTag):
+    """An object with `__html__`, read back as `Markup`."""
+
+    __slots__ = ()
+    key = " m"
+
+    def check(self, value: t.Any) -> bool:
+        return callable(getattr(value, "__html__", None))
+
+    def to_json(self, value: t.Any) -> t.Any:
+        return str(value.__html__())
+
+    def to_python(self, value: t.Any) -> t.Any:
+        return Markup(value)
+
+
+class TagUUID(JSONTag):
+    """A UUID, written in hexadecimal."""
+
+    __slots__ = ()
+    key = " u"
+
+    def check(self, value: t.Any) -> bool:
+        from uuid import UUID
+
+        return isinstance(value, UUID)
+
+    def to_json(self, value: t.Any) -> t.Any:
+        return value.hex
+
+    def to_python(self, value: t.Any) -> t.Any:
+        from uuid import UUID
+
+        return UUID(value)
+
+
+class TagDateTime(JSONTag):
+    """A datetime, written as an HTTP date."""
+
+    __slots__ = ()
+    key = " d"
+
+    def check(self, value: t.Any) -> bool:
+        from datetime import datetime
+
+        return isinstance(value, datetime)
+
+    def to_json(self, value: t.Any) -> t.Any:
+        return http_date(value)
+
+    def to_python(self, value: t.Any) -> t.Any:
+        return parse_date(value)
+
+
+class TaggedJSONSerializer:
+    """Writes and reads tagged JSON.
+
+    Compatible with: flask.json.tag.TaggedJSONSerializer (3.1)
+    """
+
+    __slots__ = ("order", "tags")
+
+    #: The tags of a new serializer, in the order in which they are tried.
+    default_tags: t.ClassVar[list[type[JSONTag]]] = [
+        TagDict,
+        PassDict,
+        TagTuple,
+        PassList,
+        TagBytes,
+        TagMarkup,
+        TagUUID,
+        TagDateTime,
+    ]
+
+    def __init__(self) -> None:
+        self.tags: dict[str, JSONTag] = {}
+        self.order: list[JSONTag] = []
+        for tag_class in self.default_tags:
+            self.register(tag_class)
+
+    def register(self, tag_class: type[JSONTag], force: bool = False, index: int | None = None) -> None:
+        """Add a tag.
+
+        Args:
+            tag_class: The tag's class.
+            force: Replace a tag with the same key instead of raising `KeyError`.
+            index: Where in the order of trying; last when not given. A subclass goes before its base.
+        """
+        tag = tag_class(self)
+        if tag.key:
+            if tag.key in self.tags and not force:
+                raise KeyError(f"Tag '{tag.key}' is already registered.")
+            self.tags[tag.key] = tag
+        self.order.insert(len(self.order) if index is None else index, tag)
+
+    def tag(self, value: t.Any) -> t.Any:
+        """Return a value with tags where needed."""
+        found = next((tag for tag in self.order if tag.check(value)), None)
+        return value if found is None else found.tag(value)
+
+    def untag(self, value: dict[str, t.Any]) -> t.Any:
+        """Return the value of a tagged dict; any other dict as it is."""
+        if len(value) == 1:
+            ((key, inner),) = value.items()
+            if key in self.tags:
+                return self.tags[key].to_python(inner)
+        return value
+
+    def _untag_scan(self, value: t.Any) -> t.Any:
+        if isinstance(value, dict):
+            return self.untag({key: self._untag_scan(inner) for key, inner in value.items()})
+        if isinstance(value, list):
+            return list(map(self._untag_scan, value))
+        return value
+
+    def dumps(self, value: t.Any) -> str:
+        """Return a value as tagged JSON without spaces."""
+        return dumps(self.tag(value), separators=(",", ":"))
+
+    def loads(self, value: str) -> t.Any:
+        """Return the value of a tagged JSON text."""
+        return self._untag_scan(loads(value))

@@ -1,0 +1,1 @@
+"""The parts of the application and of blueprints that do no I/O."""

@@ -1,0 +1,224 @@
+"""Containers that count their changes, so that compiled plans notice them.
+
+Extensions append to `app.before_request_funcs`, replace entries of `view_functions` and so on at any time. Each
+of these containers therefore bumps one shared `Generation` in every method that can change it; whoever compiled
+something from them compares the counter. Lists stored in a registry are turned into counting lists as well.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from collections import defaultdict
+
+if t.TYPE_CHECKING:
+
+    class Generation:
+        """A counter of changes."""
+
+        value: int
+
+        def bump(self) -> None:
+            """Count one more change."""
+
+else:
+    try:
+        from .._core import Generation
+    except ImportError:
+
+        class Generation:
+            """A counter of changes; the native one has the same interface."""
+
+            __slots__ = ("value",)
+
+            def __init__(self) -> None:
+                self.value = 0
+
+            def bump(self) -> None:
+                """Count one more change."""
+                self.value += 1
+
+
+K = t.TypeVar("K")
+V = t.TypeVar("V")
+
+_LIST_MUTATORS = (
+    "append",
+    "clear",
+    "extend",
+    "insert",
+    "pop",
+    "remove",
+    "reverse",
+    "sort",
+    "__delitem__",
+    "__iadd__",
+    "__imul__",
+    "__setitem__",
+)
+_DICT_MUTATORS = ("clear", "pop", "popitem", "__delitem__")
+
+
+class RegistryList(t.List[V]):
+    """A list whose every change is counted.
+
+    Args:
+        generation: The counter to bump.
+        items: The first content; reading it is not a change.
+    """
+
+    __slots__ = ("_generation",)
+
+    def __init__(self, generation: Generation, items: t.Iterable[V] = ()) -> None:
+        super().__init__(items)
+        self._generation = generation
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return list, (list(self),)
+
+    def __copy__(self) -> list[V]:
+        return list(self)
+
+
+class RegistryDict(t.Dict[K, V]):
+    """A dict whose every change is counted.
+
+    Args:
+        generation: The counter to bump.
+        items: The first content.
+        nested: Whether plain lists and dicts stored in it are turned into counting ones. Not for dicts such as
+            `app.extensions`, whose values belong to somebody who keeps a reference to them.
+    """
+
+    __slots__ = ("_generation", "_nested")
+
+    def __init__(self, generation: Generation, items: t.Any = (), *, nested: bool = False) -> None:
+        super().__init__()
+        self._generation = generation
+        self._nested = nested
+        for key, value in dict(items).items():
+            super().__setitem__(key, self._adopt(value))
+
+    def _adopt(self, value: t.Any) -> t.Any:
+        return adopt(self._generation, value) if self._nested else value
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, self._adopt(value))
+        self._generation.bump()
+
+    def setdefault(self, key: K, default: t.Any = None) -> t.Any:
+        """Return the entry of `key`, storing `default` first when there is none."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def update(self, *args: t.Any, **kwargs: t.Any) -> None:
+        """Store the entries of a mapping or of pairs, and keyword arguments."""
+        for key, value in dict(*args, **kwargs).items():
+            self[key] = value
+
+    def __ior__(self, other: t.Any) -> RegistryDict[K, V]:  # type: ignore[override,misc]
+        self.update(other)
+        return self
+
+    def copy(self) -> dict[K, V]:
+        """Return a plain dict with the same entries."""
+        return dict(self)
+
+    __copy__ = copy
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return dict, (dict(self),)
+
+
+class RegistryDefaultDict(t.DefaultDict[K, V]):
+    """A defaultdict whose every change, also in what is stored in it, is counted.
+
+    Args:
+        generation: The counter to bump.
+        default_factory: Makes the entry of a missing key.
+        items: The first content.
+    """
+
+    __slots__ = ("_generation", "_nested")
+
+    def __init__(self, generation: Generation, default_factory: t.Callable[[], V], items: t.Any = ()) -> None:
+        super().__init__(default_factory)
+        self._generation = generation
+        self._nested = True
+        for key, value in dict(items).items():
+            super().__setitem__(key, self._adopt(value))
+
+    def __missing__(self, key: K) -> V:
+        assert self.default_factory is not None
+        self[key] = self.default_factory()
+        return self[key]
+
+    _adopt = RegistryDict._adopt
+    __setitem__ = RegistryDict.__setitem__  # type: ignore[assignment]
+    setdefault = RegistryDict.setdefault
+    update = RegistryDict.update  # type: ignore[assignment]
+    __ior__ = RegistryDict.__ior__  # type: ignore[assignment,misc]
+
+    def copy(self) -> defaultdict[K, V]:
+        """Return a plain defaultdict with the same entries."""
+        return defaultdict(self.default_factory, self)
+
+    __copy__ = copy
+
+    def __reduce__(self) -> tuple[t.Any, ...]:
+        return dict, (dict(self),)
+
+
+def adopt(generation: Generation, value: t.Any) -> t.Any:
+    """Return `value`, or a counting container with its content when it is a plain list or dict."""
+    kind = type(value)
+    if kind is list:
+        return RegistryList(generation, value)
+    if kind is dict:
+        return RegistryDict(generation, value, nested=True)
+    if kind is defaultdict:
+        return RegistryDefaultDict(generation, value.default_factory, value)
+    return value
+
+
+def watch_map(url_map: t.Any, generation: Generation) -> None:
+    """Bump `generation` whenever a rule is added to `url_map`.
+
+    The map is a plain object that extensions subclass, so the instance is watched, not its class.
+
+    Args:
+        url_map: A routing map with an `add` method.
+        generation: The counter to bump.
+    """
+    add = url_map.add
+
+    def counted_add(rulefactory: t.Any) -> None:
+        add(rulefactory)
+        generation.bump()
+
+    url_map.add = counted_add
+
+
+def _counted(cls: type, base: type, names: t.Iterable[str]) -> None:
+    def make(name: str) -> t.Callable[..., t.Any]:
+        plain = getattr(base, name)
+
+        def method(self: t.Any, *args: t.Any, **kwargs: t.Any) -> t.Any:
+            # Also after an exception: `extend` and `sort` may have changed something before it.
+            try:
+                return plain(self, *args, **kwargs)
+            finally:
+                self._generation.bump()
+
+        method.__name__ = name
+        method.__qualname__ = f"{cls.__name__}.{name}"
+        method.__doc__ = plain.__doc__
+        return method
+
+    for name in names:
+        setattr(cls, name, make(name))
+
+
+_counted(RegistryList, list, _LIST_MUTATORS)
+_counted(RegistryDict, dict, _DICT_MUTATORS)
+_counted(RegistryDefaultDict, dict, _DICT_MUTATORS)

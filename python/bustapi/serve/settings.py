@@ -1,0 +1,319 @@
+"""Every limit, timeout and switch of a server, in one place.
+
+A value comes from the first source that has one: the argument of `run()`, the environment (`BUSTAPI_` and the
+field's name in capitals), the default here. Whatever the source, a value is checked the same way, and a bad one is
+answered by one line that names the option.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field, fields
+from typing import TYPE_CHECKING, Any, Callable, Union
+
+from .errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ENV_PREFIX = "BUSTAPI_"
+
+_KIB = 1024
+_MIB = 1024 * 1024
+
+
+def cores() -> int:
+    """Count the cores this process may run on.
+
+    Returns:
+        At least 1.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    if affinity is not None:
+        return max(1, len(affinity(0)))
+    return max(1, os.cpu_count() or 1)
+
+
+def _pool_threads() -> int:
+    # The formula of concurrent.futures: blocked threads cost a stack, not a core.
+    return min(32, cores() + 4)
+
+
+def _option(
+    default: Any,
+    kind: str,
+    about: str,
+    *,
+    unit: str = "",
+    least: float | None = None,
+    most: float | None = None,
+    choices: tuple[str, ...] = (),
+    optional: bool = False,
+    core: bool = False,
+) -> Any:
+    """Describe one setting; `core` marks those that the native reactor reads."""
+    metadata = {
+        "kind": kind,
+        "about": about,
+        "unit": unit,
+        "least": least,
+        "most": most,
+        "choices": choices,
+        "optional": optional,
+        "core": core,
+    }
+    if callable(default):
+        return field(default_factory=default, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The resolved settings of a server.
+
+    Build it with `Settings.resolve`, which reads the environment and checks every value. The attributes are
+    described in `Settings.describe()`, which the command line's help is made from.
+
+    Compatible with: BustAPI only.
+    """
+
+    host: str = _option("127.0.0.1", "text", "Address or name to listen on, or unix:/path.")
+    port: int = _option(5000, "int", "TCP port; 0 lets the system choose.", least=0, most=65535)
+    backlog: int = _option(2048, "int", "Connections the kernel keeps before accept.", least=1, most=65535)
+    threads: int = _option(1, "int", "Reactor threads in each process.", least=1, most=1024)
+    workers: int = _option(1, "workers", "Processes, or auto for one a core.", least=1, most=1024)
+    pool_threads: int = _option(
+        _pool_threads, "int", "Threads for views that may block; 0 runs every sync view inline.", least=0, most=4096
+    )
+    pool_queue: int = _option(1024, "int", "Requests that may wait for a pool thread; past it 503.", least=1)
+    max_request_line: int = _option(
+        8192, "int", "Longest request line; past it 414.", unit="bytes", least=64, most=_MIB, core=True
+    )
+    max_head: int = _option(
+        64 * _KIB, "int", "Longest request head; past it 431.", unit="bytes", least=256, most=16 * _MIB, core=True
+    )
+    max_fields: int = _option(100, "int", "Most header fields; past it 431.", least=1, most=10_000, core=True)
+    max_body: int | None = _option(
+        None,
+        "int",
+        "Longest request body; past it 413. Unset: bounded by max_body_memory.",
+        unit="bytes",
+        least=0,
+        optional=True,
+        core=True,
+    )
+    max_body_memory: int = _option(
+        256 * _MIB, "int", "Memory for all request bodies of a process.", unit="bytes", least=64 * _KIB, core=True
+    )
+    max_pinned: int = _option(
+        32 * _MIB, "int", "Memory that views may keep of bodies before exports copy.", unit="bytes", least=0, core=True
+    )
+    keep_alive_timeout: float = _option(
+        75.0, "float", "How long an idle connection is kept.", unit="seconds", least=0.0, core=True
+    )
+    head_timeout: float = _option(
+        10.0, "float", "How long a request head may take; past it 408.", unit="seconds", least=0.01, core=True
+    )
+    body_timeout: float = _option(
+        30.0, "float", "How long a body may stand still; past it 408.", unit="seconds", least=0.01, core=True
+    )
+    write_timeout: float = _option(
+        30.0, "float", "How long a client may not read its response.", unit="seconds", least=0.01, core=True
+    )
+    grace: float = _option(
+        30.0, "float", "How long open requests may take after a stop signal.", unit="seconds", least=0.0, core=True
+    )
+    max_connections: int = _option(16_384, "int", "Connections open at once in a process.", least=1, core=True)
+    switch_interval: float = _option(
+        0.0005,
+        "float",
+        "The interpreter's switch interval while a pool serves.",
+        unit="seconds",
+        least=0.00001,
+        most=1.0,
+    )
+    access_log: bool = _option(False, "bool", "Write one line a request to the log.", core=True)
+    loop: str = _option(
+        "auto",
+        "choice",
+        "Event loop; auto runs one only for async views.",
+        choices=("auto", "asyncio", "uvloop"),
+    )
+
+    @classmethod
+    def names(cls) -> frozenset[str]:
+        """Name every setting.
+
+        Returns:
+            The names that `run()` takes and, in capitals after ``BUSTAPI_``, the environment.
+        """
+        return frozenset(item.name for item in fields(cls))
+
+    @classmethod
+    def describe(cls) -> list[dict[str, Any]]:
+        """Describe every setting, for help texts.
+
+        Returns:
+            One mapping a setting: ``name``, ``about``, ``unit``, ``kind``, ``choices``.
+        """
+        keys = ("about", "unit", "kind", "choices")
+        return [{"name": item.name, **{key: item.metadata[key] for key in keys}} for item in fields(cls)]
+
+    @classmethod
+    def resolve(
+        cls,
+        arguments: Mapping[str, Any],
+        environ: Mapping[str, str] | None = None,
+        fallbacks: Mapping[str, Any] | None = None,
+    ) -> Settings:
+        """Take each setting from the first source that has it, and check it.
+
+        Args:
+            arguments: Values given by the caller; a missing key or None means "not given".
+            environ: The environment; `os.environ` by default. An empty value means "not given".
+            fallbacks: Values of the application's configuration, which come before the defaults.
+
+        Returns:
+            The settings, every value checked.
+
+        Raises:
+            SettingsError: A value cannot be used; the message names the option.
+            TypeError: A name in `arguments` is no setting.
+        """
+        environ = os.environ if environ is None else environ
+        unknown = [name for name in arguments if name not in cls.names()]
+        if unknown:
+            raise TypeError(f"unexpected keyword argument {unknown[0]!r}")
+        values: dict[str, Any] = {}
+        for item in fields(cls):
+            variable = ENV_PREFIX + item.name.upper()
+            if arguments.get(item.name) is not None:
+                values[item.name] = check(item.name, arguments[item.name])
+            elif environ.get(variable, "").strip():
+                values[item.name] = check(item.name, environ[variable], label=variable, source="environment")
+            elif fallbacks is not None and fallbacks.get(item.name) is not None:
+                values[item.name] = check(item.name, fallbacks[item.name], source="config")
+        settings = cls(**values)
+        if settings.max_request_line > settings.max_head:
+            raise SettingsError(
+                f"max_request_line ({settings.max_request_line}) cannot be more than max_head ({settings.max_head})"
+            )
+        return settings
+
+    def for_core(self) -> dict[str, object]:
+        """Give what one reactor reads.
+
+        Returns:
+            Names and values; `max_connections` is this reactor's share.
+        """
+        values: dict[str, object] = {item.name: getattr(self, item.name) for item in fields(self) if item.metadata["core"]}
+        values["max_connections"] = max(1, self.max_connections // self.threads)
+        return values
+
+
+def check(name: str, value: Any, *, label: str | None = None, source: str = "argument") -> Any:
+    """Check one value and bring it into its type.
+
+    Args:
+        name: The setting.
+        value: What was given; text is parsed.
+        label: What the message calls the option; the name by default.
+        source: Where the value came from, for the error.
+
+    Returns:
+        The value in the setting's type.
+
+    Raises:
+        SettingsError: The value cannot be used.
+    """
+    rule = _RULES[name]
+    label = label or name
+    try:
+        if rule["optional"] and isinstance(value, str) and value.strip().lower() == "none":
+            return None
+        return _within(_PARSERS[rule["kind"]](value, rule), rule)
+    except ValueError as error:
+        raise SettingsError(f"{label}: {error}, not {_shown(value)}", source) from None
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _within(value: Any, rule: Mapping[str, Any]) -> Any:
+    if isinstance(value, (str, bool)):
+        return value
+    least, most = rule["least"], rule["most"]
+    unit = f" {rule['unit']}" if rule["unit"] else ""
+    # Written so that NaN is refused too.
+    if least is not None and not value >= least:
+        raise ValueError(f"must be at least {least:g}{unit}")
+    if not value <= (most if most is not None else 2**53):
+        raise ValueError(f"must be at most {most if most is not None else 2**53:g}{unit}")
+    return value
+
+
+def _parse_int(value: Any, rule: Mapping[str, Any]) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, str)):
+        raise ValueError("must be a whole number")
+    try:
+        return int(value)
+    except ValueError:
+        raise ValueError("must be a whole number") from None
+
+
+def _parse_workers(value: Any, rule: Mapping[str, Any]) -> int:
+    if isinstance(value, str) and value.strip().lower() == "auto":
+        return cores()
+    try:
+        return _parse_int(value, rule)
+    except ValueError:
+        raise ValueError("must be a whole number or 'auto'") from None
+
+
+def _parse_float(value: Any, rule: Mapping[str, Any]) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        raise ValueError(f"must be a number of {rule['unit']}")
+    try:
+        return float(value)
+    except (ValueError, OverflowError):
+        raise ValueError(f"must be a number of {rule['unit']}") from None
+
+
+_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+
+
+def _parse_bool(value: Any, rule: Mapping[str, Any]) -> bool:
+    if isinstance(value, bool):
+        return value
+    word = _WORDS.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
+    if word is None:
+        raise ValueError("must be true or false")
+    return word
+
+
+def _parse_text(value: Any, rule: Mapping[str, Any]) -> str:
+    if not isinstance(value, str) or not value.strip() or any(ord(char) < 32 for char in value):
+        raise ValueError("must be a name or an address")
+    return value.strip()
+
+
+def _parse_choice(value: Any, rule: Mapping[str, Any]) -> str:
+    if not isinstance(value, str) or value.strip().lower() not in rule["choices"]:
+        raise ValueError(f"must be one of {', '.join(rule['choices'])}")
+    return value.strip().lower()
+
+
+_Parser = Callable[[Any, "Mapping[str, Any]"], Union[int, float, bool, str]]
+
+_PARSERS: dict[str, _Parser] = {
+    "int": _parse_int,
+    "workers": _parse_workers,
+    "float": _parse_float,
+    "bool": _parse_bool,
+    "text": _parse_text,
+    "choice": _parse_choice,
+}
+
+_RULES: dict[str, Mapping[str, Any]] = {item.name: item.metadata for item in fields(Settings)}

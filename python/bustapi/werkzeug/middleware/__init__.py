@@ -1,0 +1,1 @@
+"""WSGI middleware: applications that wrap another application."""

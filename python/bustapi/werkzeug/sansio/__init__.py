@@ -1,0 +1,1 @@
+"""What needs no I/O: requests, responses and parsers that WSGI and other servers share."""

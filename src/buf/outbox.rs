@@ -1,0 +1,246 @@
+//! Bytes to be sent on one connection: one growing buffer, and behind it large pieces sent by reference.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+
+/// A large body that somebody else owns. Its drop may need a lock of the owner's, so a finished one is
+/// handed back instead of dropped where it was sent.
+pub trait Payload: Send {
+    fn bytes(&self) -> &[u8];
+}
+
+pub enum Segment {
+    Bytes(Vec<u8>),
+    Payload(Box<dyn Payload>),
+}
+
+impl Segment {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Payload(payload) => payload.bytes(),
+        }
+    }
+}
+
+/// A buffer larger than this is not kept by an idle connection.
+const KEEP: usize = 1024;
+
+/// Slices handed to one `writev`.
+const SLICES: usize = 32;
+
+#[derive(Default)]
+pub struct Outbox {
+    front: Vec<u8>,
+    sent: usize,
+    rest: VecDeque<Segment>,
+    /// Unsent bytes in `rest`, the front segment's sent part (`rest_sent`) aside.
+    rest_len: usize,
+    rest_sent: usize,
+}
+
+impl Outbox {
+    /// Unsent bytes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.front.len() - self.sent + self.rest_len
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Appends to the outbox through `write`, which must only append.
+    pub fn append<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
+        if self.rest.is_empty() {
+            return write(&mut self.front);
+        }
+        if !matches!(self.rest.back(), Some(Segment::Bytes(_))) {
+            self.rest.push_back(Segment::Bytes(Vec::new()));
+        }
+        let Some(Segment::Bytes(last)) = self.rest.back_mut() else {
+            return write(&mut self.front);
+        };
+        let before = last.len();
+        let result = write(last);
+        self.rest_len += last.len() - before;
+        result
+    }
+
+    /// Queues a large piece without copying it.
+    pub fn push(&mut self, segment: Segment) {
+        self.rest_len += segment.bytes().len();
+        self.rest.push_back(segment);
+    }
+
+    /// Writes until everything is sent, or the sink says `WouldBlock` (then `Ok(false)`).
+    ///
+    /// # Errors
+    /// The sink's, `WouldBlock` and `Interrupted` aside; a sink that takes nothing is `WriteZero`.
+    pub fn flush(
+        &mut self,
+        sink: &mut impl io::Write,
+        finished: &mut Vec<Box<dyn Payload>>,
+    ) -> io::Result<bool> {
+        while !self.is_empty() {
+            let offered = self.len();
+            let written = if self.rest.is_empty() {
+                sink.write(&self.front[self.sent..])
+            } else {
+                self.write_vectored(sink)
+            };
+            match written {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => {
+                    self.advance(n, finished);
+                    // A short write means a full socket buffer: the next call would say WouldBlock.
+                    if n < offered && self.rest.is_empty() {
+                        return Ok(false);
+                    }
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.front.clear();
+        self.sent = 0;
+        Ok(true)
+    }
+
+    /// Gives up an idle connection's buffer to `spare`, the reactor's list of buffers.
+    pub fn release(&mut self, spare: &mut Vec<Vec<u8>>) {
+        if self.is_empty() && self.front.capacity() > 0 {
+            let mut buffer = std::mem::take(&mut self.front);
+            self.sent = 0;
+            if buffer.capacity() <= 64 * KEEP && spare.len() < KEEP {
+                buffer.clear();
+                spare.push(buffer);
+            }
+        }
+    }
+
+    /// Takes a buffer from the reactor's list when it has none.
+    pub fn acquire(&mut self, spare: &mut Vec<Vec<u8>>) {
+        if self.front.capacity() == 0 {
+            self.front = spare.pop().unwrap_or_else(|| Vec::with_capacity(KEEP));
+        }
+    }
+
+    /// Drops what was not sent; payloads go to `finished`.
+    pub fn clear(&mut self, finished: &mut Vec<Box<dyn Payload>>) {
+        self.front.clear();
+        self.sent = 0;
+        self.rest_len = 0;
+        self.rest_sent = 0;
+        for segment in self.rest.drain(..) {
+            if let Segment::Payload(payload) = segment {
+                finished.push(payload);
+            }
+        }
+    }
+
+    fn write_vectored(&self, sink: &mut impl io::Write) -> io::Result<usize> {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut n = 0;
+        if self.sent < self.front.len() {
+            slices[0] = IoSlice::new(&self.front[self.sent..]);
+            n = 1;
+        }
+        for (i, segment) in self.rest.iter().enumerate().take(SLICES - n) {
+            let skip = if i == 0 { self.rest_sent } else { 0 };
+            slices[n] = IoSlice::new(&segment.bytes()[skip..]);
+            n += 1;
+        }
+        sink.write_vectored(&slices[..n])
+    }
+
+    fn advance(&mut self, mut n: usize, finished: &mut Vec<Box<dyn Payload>>) {
+        let front = (self.front.len() - self.sent).min(n);
+        self.sent += front;
+        n -= front;
+        self.rest_len -= n;
+        self.rest_sent += n;
+        while let Some(first) = self.rest.front() {
+            let len = first.bytes().len();
+            if self.rest_sent < len {
+                break;
+            }
+            self.rest_sent -= len;
+            if let Some(Segment::Payload(payload)) = self.rest.pop_front() {
+                finished.push(payload);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Slow {
+        got: Vec<u8>,
+        step: usize,
+        calls: usize,
+    }
+
+    impl io::Write for Slow {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.calls += 1;
+            if self.calls % 2 == 0 {
+                return Err(io::ErrorKind::WouldBlock.into());
+            }
+            let n = bytes.len().min(self.step);
+            self.got.extend_from_slice(&bytes[..n]);
+            Ok(n)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    struct Text(&'static str);
+
+    impl Payload for Text {
+        fn bytes(&self) -> &[u8] {
+            self.0.as_bytes()
+        }
+    }
+
+    #[test]
+    fn everything_is_sent_in_order_through_short_writes() {
+        for step in 1..20 {
+            let mut outbox = Outbox::default();
+            let mut finished = Vec::new();
+            outbox.append(|out| out.extend_from_slice(b"head "));
+            outbox.push(Segment::Payload(Box::new(Text("payload "))));
+            outbox.append(|out| out.extend_from_slice(b"next "));
+            outbox.push(Segment::Bytes(b"last".to_vec()));
+            assert_eq!(outbox.len(), 22);
+            let mut sink = Slow {
+                got: Vec::new(),
+                step,
+                calls: 0,
+            };
+            for _ in 0..200 {
+                if outbox.flush(&mut sink, &mut finished).unwrap() {
+                    break;
+                }
+            }
+            assert_eq!(sink.got, b"head payload next last", "step {step}");
+            assert_eq!(finished.len(), 1);
+            assert!(outbox.is_empty());
+        }
+    }
+
+    #[test]
+    fn dropped_output_hands_its_payloads_back() {
+        let mut outbox = Outbox::default();
+        let mut finished = Vec::new();
+        outbox.push(Segment::Payload(Box::new(Text("x"))));
+        outbox.clear(&mut finished);
+        assert_eq!((finished.len(), outbox.len()), (1, 0));
+    }
+}

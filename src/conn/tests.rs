@@ -1,0 +1,197 @@
+//! Connections without sockets: bytes in, bytes out.
+
+use super::*;
+use crate::buf::{Arena, Budget};
+use crate::config::Config;
+use proptest::prelude::*;
+use std::net::{Ipv4Addr, SocketAddr};
+
+struct Bench {
+    conn: Conn,
+    shared: Shared,
+    arena: Arena,
+    /// What the peer has received.
+    sent: Vec<u8>,
+}
+
+impl Bench {
+    fn new(config: Config) -> Self {
+        let budget = Budget::new(config.max_body_memory);
+        let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
+        let peer = Arc::new(PeerAddr::Inet { peer: local, local });
+        Self {
+            conn: Conn::new(config.h1_limits(), peer, 1),
+            shared: Shared::new(Arc::new(config), budget),
+            arena: Arena::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    /// One read of the socket, one turn of the reactor.
+    fn turn(&mut self, bytes: &[u8]) {
+        self.arena.spare()[..bytes.len()].copy_from_slice(bytes);
+        let view = self.arena.commit(bytes.len());
+        let mut progress = self.conn.handle_bytes(view, &mut self.shared);
+        while progress == Progress::Ready {
+            self.echo();
+            progress = self.conn.advance(&mut self.shared);
+        }
+        self.end_turn();
+    }
+
+    fn end_turn(&mut self) {
+        self.conn.flush(&mut self.sent, &mut self.shared).unwrap();
+        self.conn.settle();
+        self.arena.rewind();
+    }
+
+    /// Answers with the request's target and body.
+    fn echo(&mut self) {
+        let request = self.conn.take_request().unwrap();
+        let mut body = request.bytes.split(|b| *b == b' ').nth(1).unwrap().to_vec();
+        body.push(b'=');
+        body.extend_from_slice(request.body.bytes());
+        self.conn
+            .reply(&self.shared, 200, None, std::iter::empty(), &body);
+    }
+}
+
+const PIPELINE: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n\
+POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello\
+POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n4;x=y\r\ndefg\r\n0\r\nT: z\r\n\r\n\
+HEAD /d HTTP/1.1\r\nHost: x\r\n\r\n\
+POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n\
+GET /f HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+
+fn answers_to(pieces: impl Iterator<Item = &'static [u8]>) -> Vec<u8> {
+    let mut bench = Bench::new(Config::default());
+    for piece in pieces {
+        bench.turn(piece);
+    }
+    assert_eq!(bench.conn.phase(), Phase::Closing);
+    bench.sent
+}
+
+#[test]
+fn a_pipeline_split_anywhere_gets_the_same_answers() {
+    let whole = answers_to([PIPELINE].into_iter());
+    let text = String::from_utf8(whole.clone()).unwrap();
+    assert_eq!(text.matches("HTTP/1.1 200 OK").count(), 6);
+    assert!(text.contains("/b=hello") && text.contains("/c=abcdefg"));
+    for at in 1..PIPELINE.len() {
+        let (first, second) = PIPELINE.split_at(at);
+        assert_eq!(
+            answers_to([first, second].into_iter()),
+            whole,
+            "split at {at}"
+        );
+    }
+    assert_eq!(answers_to(PIPELINE.chunks(1)), whole);
+}
+
+#[test]
+fn continue_is_sent_only_while_the_body_has_not_begun() {
+    let head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+    let mut waits = Bench::new(Config::default());
+    waits.turn(head);
+    assert_eq!(waits.sent, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let mut sends = Bench::new(Config::default());
+    sends.turn(&[&head[..], b"ok"].concat());
+    assert!(sends.sent.starts_with(b"HTTP/1.1 200 OK"));
+}
+
+#[test]
+fn a_body_is_paid_for_as_it_arrives_and_refused_past_the_budget() {
+    let config = Config {
+        max_body_memory: 40_000,
+        ..Config::default()
+    };
+    let mut bench = Bench::new(config);
+    bench.turn(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n");
+    assert_eq!(bench.shared.body_memory.used(), 0);
+    bench.turn(&[b'x'; 10_000]);
+    assert!((10_000..=40_000).contains(&bench.shared.body_memory.used()));
+    for _ in 0..4 {
+        bench.turn(&[b'x'; 10_000]);
+    }
+    assert!(
+        bench.sent.starts_with(b"HTTP/1.1 503 "),
+        "{:?}",
+        String::from_utf8_lossy(&bench.sent)
+    );
+    assert_eq!(
+        (bench.conn.phase(), bench.shared.body_memory.used()),
+        (Phase::Closing, 0)
+    );
+}
+
+#[test]
+fn a_full_outbox_stops_the_next_request_until_it_was_sent() {
+    let config = Config {
+        max_outbox: 100,
+        ..Config::default()
+    };
+    let mut bench = Bench::new(config);
+    let request = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 200\r\n\r\n";
+    let bytes = [&request[..], &[b'y'; 200], &request[..], &[b'y'; 200]].concat();
+    bench.arena.spare()[..bytes.len()].copy_from_slice(&bytes);
+    let view = bench.arena.commit(bytes.len());
+    assert_eq!(
+        bench.conn.handle_bytes(view, &mut bench.shared),
+        Progress::Ready
+    );
+    bench.echo();
+    assert_eq!(bench.conn.advance(&mut bench.shared), Progress::Waiting);
+    assert!(!bench.conn.wants_bytes(&bench.shared));
+    bench.end_turn();
+    assert_eq!(bench.conn.advance(&mut bench.shared), Progress::Ready);
+}
+
+#[test]
+fn a_fin_ends_an_idle_connection_and_lets_a_request_be_answered() {
+    let mut idle = Bench::new(Config::default());
+    idle.conn.handle_eof(&mut idle.shared);
+    assert_eq!(idle.conn.phase(), Phase::Closing);
+
+    let mut busy = Bench::new(Config::default());
+    let bytes = b"GET /last HTTP/1.1\r\nHost: x\r\n\r\n";
+    busy.arena.spare()[..bytes.len()].copy_from_slice(bytes);
+    let view = busy.arena.commit(bytes.len());
+    assert_eq!(
+        busy.conn.handle_bytes(view, &mut busy.shared),
+        Progress::Ready
+    );
+    busy.conn.handle_eof(&mut busy.shared);
+    busy.echo();
+    busy.end_turn();
+    assert!(busy.sent.ends_with(b"/last="));
+    assert_eq!(busy.conn.phase(), Phase::Closing);
+}
+
+#[test]
+fn a_request_cut_off_is_never_handed_over() {
+    let mut bench = Bench::new(Config::default());
+    bench.turn(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc");
+    bench.conn.handle_eof(&mut bench.shared);
+    assert!(bench.conn.take_request().is_none());
+    assert_eq!(bench.conn.phase(), Phase::Closing);
+}
+
+proptest! {
+    #[test]
+    fn random_pieces_get_the_same_answers(cuts in proptest::collection::vec(1..PIPELINE.len(), 0..12)) {
+        let mut cuts = cuts;
+        cuts.extend([0, PIPELINE.len()]);
+        cuts.sort_unstable();
+        let pieces = cuts.windows(2).filter(|w| w[0] < w[1]).map(|w| &PIPELINE[w[0]..w[1]]);
+        prop_assert_eq!(answers_to(pieces), answers_to([PIPELINE].into_iter()));
+    }
+
+    #[test]
+    fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), step in 1usize..40) {
+        let mut bench = Bench::new(Config::default());
+        for piece in bytes.chunks(step) {
+            bench.turn(piece);
+        }
+    }
+}

@@ -1,0 +1,766 @@
+//! The poll loop: one thread's sockets, timers and connections.
+//!
+//! A turn: wait for events, read and parse, let the service answer what is complete (once, for all
+//! connections), write. Rules: one `recv` and one `send` a connection and turn where the peer allows it; a
+//! turn is bounded (accepts, reads, service calls), and what is left over makes the next turn start at once.
+
+use super::control::{Control, Mailbox, Order};
+use super::listener::Listener;
+use super::socket::Stream;
+use super::wheel::{Tick, Wheel};
+use crate::buf::{Arena, Budget};
+use crate::config::Config;
+use crate::conn::{Batch, Conn, Key, Phase, Progress, Service, Shared};
+use crate::http::imf_fixdate;
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token, Waker};
+use slab::Slab;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+const WAKER: Token = Token(usize::MAX);
+/// Listener `i` has the token `WAKER - 1 - i`.
+const LISTENERS: usize = 1024;
+
+/// Connections accepted from one listener in one turn.
+const ACCEPTS: usize = 128;
+/// Reads from one connection in one turn: up to 1 MiB of a large body.
+const READS: usize = 16;
+/// How long accepting rests when the process is out of descriptors.
+const REST: Duration = Duration::from_millis(100);
+
+/// How long a drained connection's peer has to close its side.
+const DRAIN_LINGER: Duration = Duration::from_millis(500);
+
+/// What a turn ended with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Turn {
+    /// Nothing to do until an event or `Reactor::wait`.
+    Idle,
+    /// Work was left over: turn again without waiting.
+    Busy,
+    /// The wait was cut short by a signal.
+    Interrupted,
+    /// Drained or aborted: every connection and listener is closed.
+    Finished,
+}
+
+struct Socket {
+    stream: Stream,
+    /// The kernel may hold more bytes: no event will tell of them.
+    readable: bool,
+    /// The outbox is waiting for room in the socket buffer.
+    blocked: bool,
+    deadline: Option<Instant>,
+    /// Where the wheel will look at this connection next.
+    wheel_tick: Option<Tick>,
+    timing: Timing,
+    write_shut: bool,
+}
+
+/// Which timeout a connection is under.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Timing {
+    None,
+    Head,
+    Body,
+    KeepAlive,
+    Write,
+    Linger,
+}
+
+pub struct Reactor<S: Service> {
+    poll: Poll,
+    events: Events,
+    control: Arc<Control>,
+    mailbox: Arc<Mailbox<S::Message>>,
+    listeners: Vec<Listener>,
+    accepting: bool,
+    accept_again: Option<Instant>,
+    /// Given up for a moment to take a connection out of the queue when there is no other descriptor.
+    reserve: Option<File>,
+    sockets: Slab<Socket>,
+    conns: Slab<Conn>,
+    generation: u32,
+    arena: Arena,
+    wheel: Wheel<Key>,
+    shared: Shared,
+    messages: Vec<S::Message>,
+    ready: VecDeque<Key>,
+    touched: Vec<Key>,
+    /// Connections whose streamed answer has room again.
+    resumable: Vec<Key>,
+    /// Connections whose socket may hold more bytes than this turn read.
+    unread: Vec<Key>,
+    due: Vec<(Tick, Key)>,
+    /// Accepting was cut short by the bound.
+    more_accepts: bool,
+    second: u64,
+    now: Instant,
+    drain_until: Option<Instant>,
+    finished: bool,
+    active: bool,
+}
+
+impl<S: Service> Reactor<S> {
+    /// # Errors
+    /// If the poll or its waker cannot be made, or a listener cannot be registered.
+    pub fn new(
+        config: Arc<Config>,
+        body_memory: Arc<Budget>,
+        listeners: Vec<Listener>,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let control = Arc::new(Control::new(Waker::new(poll.registry(), WAKER)?));
+        let now = Instant::now();
+        let mut reactor = Self {
+            poll,
+            events: Events::with_capacity(1024),
+            mailbox: Arc::new(Mailbox::new(Arc::clone(&control))),
+            control,
+            listeners,
+            accepting: false,
+            accept_again: None,
+            reserve: File::open("/dev/null").ok(),
+            sockets: Slab::new(),
+            conns: Slab::new(),
+            generation: 0,
+            arena: Arena::new(),
+            wheel: Wheel::new(now),
+            shared: Shared::new(config, body_memory),
+            messages: Vec::new(),
+            ready: VecDeque::new(),
+            touched: Vec::new(),
+            resumable: Vec::new(),
+            unread: Vec::new(),
+            due: Vec::new(),
+            more_accepts: false,
+            second: 0,
+            now,
+            drain_until: None,
+            finished: false,
+            active: false,
+        };
+        reactor.tell_time();
+        reactor.start_accepting()?;
+        Ok(reactor)
+    }
+
+    #[must_use]
+    pub fn control(&self) -> Arc<Control> {
+        Arc::clone(&self.control)
+    }
+
+    #[must_use]
+    pub fn mailbox(&self) -> Arc<Mailbox<S::Message>> {
+        Arc::clone(&self.mailbox)
+    }
+
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// How long a turn may wait for events; `None`: for ever.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let now = Instant::now();
+        let timer = self.wheel.until_next(now);
+        let rest = self
+            .accept_again
+            .map(|at| at.saturating_duration_since(now));
+        let drain = self.drain_until.map(|at| at.saturating_duration_since(now));
+        [timer, rest, drain].into_iter().flatten().min()
+    }
+
+    /// Whether the last turn had an event or a message.
+    #[must_use]
+    pub fn was_active(&self) -> bool {
+        self.active
+    }
+
+    /// Work that no event will tell of.
+    #[must_use]
+    pub fn has_work(&self) -> bool {
+        !self.ready.is_empty()
+            || !self.resumable.is_empty()
+            || !self.unread.is_empty()
+            || self.more_accepts
+            || self.mailbox.is_full()
+    }
+
+    /// One turn; waits for events at most `timeout` (and no longer than [`Reactor::wait`] says).
+    ///
+    /// # Errors
+    /// If the poll itself fails, after which the reactor is of no use.
+    pub fn turn(&mut self, service: &mut S, timeout: Option<Duration>) -> io::Result<Turn> {
+        if self.finished {
+            return Ok(Turn::Finished);
+        }
+        let wait = match (timeout, self.wait()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        if let Err(e) = self.poll.poll(&mut self.events, wait) {
+            if e.kind() == io::ErrorKind::Interrupted {
+                return Ok(Turn::Interrupted);
+            }
+            return Err(e);
+        }
+        self.active = !self.events.is_empty();
+        self.now = Instant::now();
+        self.tell_time();
+        self.obey();
+        if !self.finished {
+            self.take_events();
+            self.take_leftovers();
+            self.fire_timers();
+            self.serve(service);
+            self.flush_touched();
+            self.arena.rewind();
+            self.end_drain();
+        }
+        if self.finished {
+            self.close_all(service);
+            return Ok(Turn::Finished);
+        }
+        Ok(if self.has_work() {
+            Turn::Busy
+        } else {
+            Turn::Idle
+        })
+    }
+
+    fn take_events(&mut self) {
+        let events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        for event in &events {
+            let token = event.token();
+            if token == WAKER {
+                continue;
+            }
+            if let Some(listener) = listener_of(token) {
+                self.accept(listener);
+                continue;
+            }
+            let index = token.0;
+            let Some(conn) = self.conns.get(index) else {
+                continue;
+            };
+            let key = Key {
+                index: index as u32,
+                generation: conn.generation,
+            };
+            if event.is_error() {
+                // Reset: nobody will take an answer.
+                self.remove(key);
+                continue;
+            }
+            if event.is_writable() && self.sockets[index].blocked {
+                self.sockets[index].blocked = false;
+                self.touch(key);
+            }
+            if event.is_readable() || event.is_read_closed() {
+                self.sockets[index].readable = true;
+                self.read(key, event.is_read_closed());
+            }
+        }
+        self.events = events;
+    }
+
+    fn take_leftovers(&mut self) {
+        if self.more_accepts {
+            self.more_accepts = false;
+            for listener in 0..self.listeners.len() {
+                self.accept(listener);
+            }
+        }
+        if self.accept_again.is_some_and(|at| at <= self.now) {
+            self.accept_again = None;
+            if self.start_accepting().is_err() {
+                self.accept_again = Some(self.now + REST);
+            }
+        }
+        for key in std::mem::take(&mut self.unread) {
+            if self.alive(key) {
+                self.read(key, true);
+            }
+        }
+    }
+
+    /// Reads until the socket is drained, a request is complete, or this turn's share is used.
+    fn read(&mut self, key: Key, until_empty: bool) {
+        let index = key.index as usize;
+        for _ in 0..READS {
+            let (socket, conn) = (&mut self.sockets[index], &mut self.conns[index]);
+            if !socket.readable {
+                return;
+            }
+            if socket.timing == Timing::Linger {
+                return self.discard(key);
+            }
+            if !conn.wants_bytes(&self.shared) {
+                return;
+            }
+            let spare = self.arena.spare();
+            let room = spare.len();
+            match socket.stream.read(spare) {
+                Ok(0) => {
+                    socket.readable = false;
+                    conn.handle_eof(&mut self.shared);
+                    return self.touch(key);
+                }
+                Ok(n) => {
+                    // Edge-triggered: a read that left room has emptied the socket, unless a FIN is behind it.
+                    socket.readable = n == room || until_empty;
+                    let view = self.arena.commit(n);
+                    match conn.handle_bytes(view, &mut self.shared) {
+                        Progress::Ready => {
+                            if !conn.queued {
+                                conn.queued = true;
+                                self.ready.push_back(key);
+                            }
+                        }
+                        Progress::Waiting => {}
+                    }
+                    self.touch(key);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    socket.readable = false;
+                    return;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.remove(key),
+            }
+        }
+        self.unread.push(key);
+    }
+
+    /// Reads and drops what a peer still sends after its last answer.
+    fn discard(&mut self, key: Key) {
+        let socket = &mut self.sockets[key.index as usize];
+        for _ in 0..READS {
+            match socket.stream.read(self.arena.spare()) {
+                Ok(0) => return self.remove(key),
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    socket.readable = false;
+                    return;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return self.remove(key),
+            }
+        }
+        self.unread.push(key);
+    }
+
+    fn serve(&mut self, service: &mut S) {
+        self.mailbox.collect(&mut self.messages);
+        let work =
+            !(self.ready.is_empty() && self.resumable.is_empty() && self.messages.is_empty());
+        if !work && self.shared.graveyard.is_empty() {
+            return;
+        }
+        let mut batch = Batch {
+            budget: self.shared.config.turn_budget,
+            shared: &mut self.shared,
+            messages: &mut self.messages,
+            conns: &mut self.conns,
+            ready: &mut self.ready,
+            touched: &mut self.touched,
+            resumable: &mut self.resumable,
+            streak: (None, 0),
+        };
+        service.serve(&mut batch);
+    }
+
+    /// Writes what the turn produced and decides what each connection waits for.
+    fn flush_touched(&mut self) {
+        let mut i = 0;
+        while i < self.touched.len() {
+            let key = self.touched[i];
+            i += 1;
+            if self.alive(key) {
+                self.conns[key.index as usize].touched = false;
+                self.flush(key);
+            }
+        }
+        self.touched.clear();
+    }
+
+    fn flush(&mut self, key: Key) {
+        let index = key.index as usize;
+        let (socket, conn) = (&mut self.sockets[index], &mut self.conns[index]);
+        let was_full = conn.outbox.len() > self.shared.config.max_outbox;
+        if !conn.outbox.is_empty() && !socket.blocked {
+            match conn.flush(&mut socket.stream, &mut self.shared) {
+                Ok(true) => {}
+                Ok(false) => socket.blocked = true,
+                Err(_) => return self.remove(key),
+            }
+        }
+        conn.outbox.release(&mut self.shared.buffers);
+        conn.settle();
+        if conn.phase() == Phase::Streaming && conn.has_room(&self.shared) {
+            self.resumable.push(key);
+        }
+        if conn.phase() == Phase::Closing && conn.outbox.is_empty() {
+            return self.linger(key);
+        }
+        if was_full
+            && conn.outbox.len() <= self.shared.config.max_outbox
+            && conn.advance(&mut self.shared) == Progress::Ready
+        {
+            if !conn.queued {
+                conn.queued = true;
+                self.ready.push_back(key);
+            }
+        }
+        if socket.readable && conn.wants_bytes(&self.shared) {
+            self.unread.push(key);
+        }
+        if self.shared.draining && conn.is_idle() && !socket.readable {
+            conn.close(&mut self.shared);
+            return self.linger(key);
+        }
+        self.time(key);
+    }
+
+    /// Puts the connection under the timeout that its state asks for.
+    fn time(&mut self, key: Key) {
+        let index = key.index as usize;
+        let (socket, conn) = (&mut self.sockets[index], &self.conns[index]);
+        let config = &self.shared.config;
+        let (timing, after) = if socket.timing == Timing::Linger {
+            (Timing::Linger, config.linger_timeout)
+        } else if !conn.outbox.is_empty() {
+            (Timing::Write, config.write_timeout)
+        } else if conn.is_receiving_body() {
+            (Timing::Body, config.body_timeout)
+        } else if conn.is_receiving() {
+            (Timing::Head, config.head_timeout)
+        } else if conn.phase() == Phase::Reading {
+            (Timing::KeepAlive, config.keep_alive_timeout)
+        } else {
+            (Timing::None, Duration::ZERO)
+        };
+        if timing == Timing::None {
+            socket.timing = timing;
+            socket.deadline = None;
+            return;
+        }
+        // A head must be whole in time, a linger be over: bytes in between do not buy more of it.
+        if timing == socket.timing && matches!(timing, Timing::Head | Timing::Linger) {
+            return;
+        }
+        socket.timing = timing;
+        let deadline = self.now + after;
+        socket.deadline = Some(deadline);
+        let tick = self.wheel.tick(deadline);
+        if socket.wheel_tick.is_none_or(|standing| standing > tick) {
+            socket.wheel_tick = Some(self.wheel.insert(tick, key));
+        }
+    }
+
+    fn fire_timers(&mut self) {
+        let mut due = std::mem::take(&mut self.due);
+        self.wheel.fire(self.now, &mut due);
+        for (tick, key) in due.drain(..) {
+            if !self.alive(key) {
+                continue;
+            }
+            let socket = &mut self.sockets[key.index as usize];
+            if socket.wheel_tick != Some(tick) {
+                // An earlier deadline came in between and stands elsewhere.
+                continue;
+            }
+            socket.wheel_tick = None;
+            let Some(deadline) = socket.deadline else {
+                continue;
+            };
+            if deadline > self.now {
+                let tick = self.wheel.tick(deadline);
+                socket.wheel_tick = Some(self.wheel.insert(tick, key));
+                continue;
+            }
+            match socket.timing {
+                Timing::Linger | Timing::Write => self.remove(key),
+                Timing::None => {}
+                Timing::Head | Timing::Body | Timing::KeepAlive => {
+                    socket.deadline = None;
+                    let conn = &mut self.conns[key.index as usize];
+                    conn.time_out(&mut self.shared);
+                    self.touch(key);
+                }
+            }
+        }
+        self.due = due;
+    }
+
+    fn accept(&mut self, listener: usize) {
+        if !self.accepting {
+            return;
+        }
+        for _ in 0..ACCEPTS {
+            if self.conns.len() >= self.shared.config.max_connections {
+                return self.rest();
+            }
+            let Some(from) = self.listeners.get(listener) else {
+                return;
+            };
+            match from.accept() {
+                Ok((socket, peer)) => {
+                    // A peer that is gone already leaves nothing to do.
+                    let _ = self.admit(socket, &peer);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) => match e.raw_os_error() {
+                    Some(libc::EMFILE | libc::ENFILE) => {
+                        self.turn_away(listener);
+                        return self.rest();
+                    }
+                    Some(libc::ENOBUFS | libc::ENOMEM) => return self.rest(),
+                    // This connection failed (ECONNABORTED and its kin); the next may not.
+                    _ => {}
+                },
+            }
+        }
+        self.more_accepts = true;
+    }
+
+    /// Out of descriptors: takes what is queued out of the queue and closes it, so that clients see an end.
+    fn turn_away(&mut self, listener: usize) {
+        if self.reserve.take().is_none() {
+            return;
+        }
+        for _ in 0..ACCEPTS {
+            match self.listeners[listener].accept() {
+                Ok(pair) => drop(pair),
+                Err(_) => break,
+            }
+        }
+        self.reserve = File::open("/dev/null").ok();
+    }
+
+    fn admit(&mut self, socket: socket2::Socket, peer: &socket2::SockAddr) -> io::Result<()> {
+        let (mut stream, address) = Stream::new(socket, peer)?;
+        let entry = self.sockets.vacant_entry();
+        let index = entry.key();
+        stream.register(self.poll.registry(), Token(index))?;
+        entry.insert(Socket {
+            stream,
+            readable: false,
+            blocked: false,
+            deadline: None,
+            wheel_tick: None,
+            timing: Timing::None,
+            write_shut: false,
+        });
+        self.generation = self.generation.wrapping_add(1);
+        let conn = Conn::new(
+            self.shared.config.h1_limits(),
+            Arc::new(address),
+            self.generation,
+        );
+        let at = self.conns.insert(conn);
+        debug_assert_eq!(at, index);
+        let key = Key {
+            index: index as u32,
+            generation: self.generation,
+        };
+        self.time_first_byte(key);
+        Ok(())
+    }
+
+    /// A connection that says nothing is under the head's timeout, not under the longer one between requests.
+    fn time_first_byte(&mut self, key: Key) {
+        let deadline = self.now + self.shared.config.head_timeout;
+        let tick = self.wheel.tick(deadline);
+        let at = self.wheel.insert(tick, key);
+        let socket = &mut self.sockets[key.index as usize];
+        socket.timing = Timing::KeepAlive;
+        socket.deadline = Some(deadline);
+        socket.wheel_tick = Some(at);
+    }
+
+    fn start_accepting(&mut self) -> io::Result<()> {
+        if !self.accepting {
+            for (i, listener) in self.listeners.iter().enumerate() {
+                let token = Token(WAKER.0 - 1 - i);
+                self.poll.registry().register(
+                    &mut SourceFd(&listener.as_raw_fd()),
+                    token,
+                    Interest::READABLE,
+                )?;
+            }
+            self.accepting = true;
+        }
+        Ok(())
+    }
+
+    fn stop_accepting(&mut self) {
+        if self.accepting {
+            for listener in &self.listeners {
+                let _ = self
+                    .poll
+                    .registry()
+                    .deregister(&mut SourceFd(&listener.as_raw_fd()));
+            }
+            self.accepting = false;
+        }
+    }
+
+    fn rest(&mut self) {
+        self.stop_accepting();
+        self.accept_again = Some(self.now + REST);
+    }
+
+    fn obey(&mut self) {
+        match self.control.order() {
+            Order::Serve => {}
+            Order::Abort => self.finished = true,
+            Order::Drain(grace) => {
+                if self.drain_until.is_none() {
+                    self.begin_drain(grace);
+                }
+            }
+        }
+    }
+
+    fn begin_drain(&mut self, grace: Duration) {
+        self.drain_until = Some(self.now + grace);
+        self.shared.draining = true;
+        // Connections that the kernel completed are ours: they are answered, not reset.
+        let listeners = self.listeners.len();
+        for listener in 0..listeners {
+            for _ in 0..self.shared.config.max_connections / ACCEPTS + 1 {
+                self.more_accepts = false;
+                self.accept(listener);
+                if !self.more_accepts {
+                    break;
+                }
+            }
+        }
+        self.more_accepts = false;
+        self.stop_accepting();
+        self.accept_again = None;
+        self.listeners.clear();
+        let keys: Vec<Key> = self.keys();
+        for key in keys {
+            self.sockets[key.index as usize].readable = true;
+            self.read(key, true);
+            if self.alive(key) {
+                self.touch(key);
+            }
+        }
+    }
+
+    fn end_drain(&mut self) {
+        if let Some(until) = self.drain_until {
+            if self.conns.is_empty() || self.now >= until {
+                self.finished = true;
+            }
+        }
+    }
+
+    fn close_all(&mut self, service: &mut S) {
+        self.stop_accepting();
+        self.listeners.clear();
+        for key in self.keys() {
+            self.remove(key);
+        }
+        self.ready.clear();
+        self.serve(service);
+        self.messages.clear();
+    }
+
+    fn keys(&self) -> Vec<Key> {
+        self.conns
+            .iter()
+            .map(|(i, conn)| Key {
+                index: i as u32,
+                generation: conn.generation,
+            })
+            .collect()
+    }
+
+    /// The answer is out: says so with a FIN, and reads on for a while, because closing with unread bytes
+    /// would reset the connection and could take the answer with it (RFC 9112 9.6).
+    fn linger(&mut self, key: Key) {
+        let index = key.index as usize;
+        if self.conns[index].is_read_closed()
+            || self.sockets[index].stream.shutdown_write().is_err()
+        {
+            return self.remove(key);
+        }
+        self.sockets[index].write_shut = true;
+        if self.sockets[index].timing != Timing::Linger {
+            let mut after = self.shared.config.linger_timeout;
+            if self.shared.draining {
+                after = after.min(DRAIN_LINGER);
+            }
+            let deadline = self.now + after;
+            let tick = self.wheel.tick(deadline);
+            let socket = &mut self.sockets[index];
+            socket.timing = Timing::Linger;
+            socket.deadline = Some(deadline);
+            if socket.wheel_tick.is_none_or(|standing| standing > tick) {
+                socket.wheel_tick = Some(self.wheel.insert(tick, key));
+            }
+            if self.sockets[index].readable {
+                self.unread.push(key);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: Key) {
+        let index = key.index as usize;
+        // Dropping the stream closes it, which also ends its registration.
+        drop(self.sockets.try_remove(index));
+        if let Some(mut conn) = self.conns.try_remove(index) {
+            conn.outbox.clear(&mut self.shared.graveyard);
+            conn.outbox.release(&mut self.shared.buffers);
+        }
+    }
+
+    fn alive(&self, key: Key) -> bool {
+        self.conns
+            .get(key.index as usize)
+            .is_some_and(|conn| conn.generation == key.generation)
+    }
+
+    fn touch(&mut self, key: Key) {
+        let conn = &mut self.conns[key.index as usize];
+        if !conn.touched {
+            conn.touched = true;
+            self.touched.push(key);
+        }
+    }
+
+    fn tell_time(&mut self) {
+        let second = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |d| d.as_secs());
+        if second != self.second {
+            self.second = second;
+            imf_fixdate(second, &mut self.shared.date);
+        }
+    }
+}
+
+impl<S: Service> AsRawFd for Reactor<S> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
+    }
+}
+
+fn listener_of(token: Token) -> Option<usize> {
+    let behind = WAKER.0 - 1 - token.0;
+    (behind < LISTENERS).then_some(behind)
+}

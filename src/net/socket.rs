@@ -1,0 +1,79 @@
+//! A connected stream socket, TCP or unix.
+
+use crate::conn::PeerAddr;
+use mio::net::{TcpStream, UnixStream};
+use mio::{Interest, Registry, Token, event::Source};
+use socket2::{SockAddr, Socket};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::Shutdown;
+
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    pub(super) fn new(socket: Socket, peer: &SockAddr) -> io::Result<(Self, PeerAddr)> {
+        let local = socket.local_addr()?;
+        if let (Some(peer), Some(local)) = (peer.as_socket(), local.as_socket()) {
+            // An answer is one write: waiting for more to send would only delay it.
+            socket.set_tcp_nodelay(true)?;
+            let stream = TcpStream::from_std(socket.into());
+            return Ok((Self::Tcp(stream), PeerAddr::Inet { peer, local }));
+        }
+        let path = local
+            .as_pathname()
+            .map(|p| p.display().to_string())
+            .unwrap_or_default();
+        Ok((
+            Self::Unix(UnixStream::from_std(socket.into())),
+            PeerAddr::Unix { local: path },
+        ))
+    }
+
+    pub(super) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        match self {
+            Self::Tcp(stream) => stream.register(registry, token, interest),
+            Self::Unix(stream) => stream.register(registry, token, interest),
+        }
+    }
+
+    pub(super) fn shutdown_write(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+}
+
+impl Read for Stream {
+    #[inline]
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.read(buffer),
+            Self::Unix(stream) => stream.read(buffer),
+        }
+    }
+}
+
+impl Write for Stream {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write(bytes),
+            Self::Unix(stream) => stream.write(bytes),
+        }
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.write_vectored(slices),
+            Self::Unix(stream) => stream.write_vectored(slices),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

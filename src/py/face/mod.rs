@@ -1,0 +1,5 @@
+//! What Python touches of a request.
+
+pub mod environ;
+pub mod generation;
+pub mod state;

@@ -1,0 +1,559 @@
+//! One request in the server, as Python sees it: the value of the context variable while its view runs.
+//!
+//! It is one allocation that points into the receive buffer. `Request`, `g`, the session and the contexts are
+//! Python objects made by the application's own classes on first touch, through the functions of
+//! `bustapi.kernel.serving`; a view that touches none of them pays for none.
+
+use crate::buf::{Budget, Held};
+use crate::conn::{self, PeerAddr, Request};
+use crate::http::{Target, Version, percent_decode_path};
+use crate::py::ffi::Body;
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
+use pyo3::prelude::*;
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyBytes, PyDict, PyList, PyString};
+use std::sync::Arc;
+
+#[pyclass(module = "bustapi._core", weakref)]
+pub struct RequestState {
+    request: Request,
+    peer: Arc<PeerAddr>,
+    pinned: Arc<Budget>,
+    app: Py<PyAny>,
+    url_rule: Option<Py<PyAny>>,
+    view_args: Option<Py<PyAny>>,
+    routing_exception: Option<Py<PyAny>>,
+    body: Option<Py<Body>>,
+    environ: Option<Py<PyDict>>,
+    made: Made,
+}
+
+/// What was made on first touch. Cleared when the answer is complete: a request refers back to its state.
+#[derive(Default)]
+struct Made {
+    request: Option<Py<PyAny>>,
+    g: Option<Py<PyAny>>,
+    session: Option<Py<PyAny>>,
+    app_context: Option<Py<PyAny>>,
+    request_context: Option<Py<PyAny>>,
+}
+
+/// `bustapi.kernel.serving`, whose functions make the Python objects.
+pub fn kernel(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
+    static NATIVE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let module = NATIVE.get_or_try_init(py, || {
+        py.import("bustapi.kernel.serving")
+            .map(|m| m.into_any().unbind())
+    })?;
+    Ok(module.bind(py))
+}
+
+impl RequestState {
+    pub fn new(request: Request, peer: Arc<PeerAddr>, pinned: Arc<Budget>, app: Py<PyAny>) -> Self {
+        Self {
+            request,
+            peer,
+            pinned,
+            app,
+            url_rule: None,
+            view_args: None,
+            routing_exception: None,
+            body: None,
+            environ: None,
+            made: Made::default(),
+        }
+    }
+
+    pub fn request(&self) -> &Request {
+        &self.request
+    }
+
+    pub fn set_match(&mut self, rule: Py<PyAny>, view_args: Option<Py<PyAny>>) {
+        self.url_rule = Some(rule);
+        self.view_args = view_args;
+    }
+
+    pub fn set_routing_exception(&mut self, exception: Py<PyAny>) {
+        self.routing_exception = Some(exception);
+    }
+
+    /// The view touched something that concerns the response: its session, or the request context, on which
+    /// functions to run after the request are kept.
+    pub fn concerns_response(&self) -> bool {
+        self.made.session.is_some() || self.made.request_context.is_some()
+    }
+
+    /// The view's keyword arguments, if it has any.
+    pub fn view_arguments<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyDict>> {
+        self.view_args
+            .as_ref()?
+            .bind(py)
+            .cast::<PyDict>()
+            .ok()
+            .cloned()
+    }
+
+    /// The answer is complete: drops what was made for the view, and leaves the receive buffer if the object
+    /// itself lives on.
+    pub fn release(slf: &Bound<'_, Self>, kept: bool) {
+        // Dropped outside of the borrow: a finaliser may look at this object.
+        let made = {
+            let Ok(mut this) = slf.try_borrow_mut() else {
+                return;
+            };
+            if kept {
+                this.leave_arena();
+            }
+            (
+                std::mem::take(&mut this.made),
+                this.environ.take(),
+                this.routing_exception.take(),
+            )
+        };
+        drop(made);
+    }
+
+    fn leave_arena(&mut self) {
+        if let Held::View(view) = &self.request.bytes {
+            self.request.bytes = Held::Own(view.to_vec().into_boxed_slice());
+        }
+        if let conn::Body::Held(Held::View(view)) = &self.request.body {
+            self.request.body = conn::Body::Held(Held::Own(view.to_vec().into_boxed_slice()));
+        }
+    }
+
+    pub fn path_and_query(&self) -> (&[u8], &[u8]) {
+        let (path, query) = match self.request.head.target {
+            Target::Origin { path, query } | Target::Absolute { path, query, .. } => {
+                (self.request.text(path), query)
+            }
+            Target::Asterisk => (&b"*"[..], None),
+            Target::Authority(span) => (self.request.text(span), None),
+        };
+        // RFC 9110 4.2.3: an absolute target without a path means `/`.
+        let path = if path.is_empty() { &b"/"[..] } else { path };
+        (path, query.map_or(&[][..], |span| self.request.text(span)))
+    }
+
+    /// Lends a lazily made object, making it with `kernel.native.<maker>` on first touch. No borrow is held
+    /// across the call.
+    fn made<'py>(
+        slf: &Bound<'py, Self>,
+        slot: fn(&mut Made) -> &mut Option<Py<PyAny>>,
+        maker: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let app = {
+            let mut this = slf.try_borrow_mut()?;
+            if let Some(made) = slot(&mut this.made) {
+                return Ok(made.clone_ref(py).into_bound(py));
+            }
+            this.app.clone_ref(py)
+        };
+        let made = kernel(py)?.call_method1(maker, (app, slf))?;
+        let mut this = slf.try_borrow_mut()?;
+        // The maker may have set it itself.
+        Ok(slot(&mut this.made)
+            .get_or_insert_with(|| made.unbind())
+            .clone_ref(py)
+            .into_bound(py))
+    }
+}
+
+/// Latin-1 text, as WSGI and Werkzeug give field values.
+fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.is_ascii() => PyString::new(py, text),
+        _ => PyString::new(
+            py,
+            &bytes.iter().map(|b| char::from(*b)).collect::<String>(),
+        ),
+    }
+}
+
+/// `content-type` -> `Content-Type`, as field names come out of a WSGI environment.
+fn title_case(name: &[u8]) -> String {
+    let mut upper = true;
+    name.iter()
+        .map(|b| {
+            let c = if upper {
+                b.to_ascii_uppercase()
+            } else {
+                b.to_ascii_lowercase()
+            };
+            upper = *b == b'-';
+            char::from(c)
+        })
+        .collect()
+}
+
+#[pymethods]
+impl RequestState {
+    /// The request method, as sent.
+    #[getter]
+    pub fn method<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        latin1(py, self.request.head.method.as_bytes(&self.request.bytes))
+    }
+
+    /// The path, percent-decoded, UTF-8 with replacement characters.
+    #[getter]
+    fn path(&self) -> String {
+        percent_decode_path(self.path_and_query().0).into_owned()
+    }
+
+    /// The path as sent.
+    #[getter]
+    fn raw_path<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.path_and_query().0)
+    }
+
+    /// What follows the first `?`, as sent.
+    #[getter]
+    fn query_string<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.path_and_query().1)
+    }
+
+    #[getter]
+    fn scheme(&self) -> &'static str {
+        "http"
+    }
+
+    #[getter]
+    fn http_version(&self) -> &'static str {
+        match self.request.head.version {
+            Version::Http10 => "HTTP/1.0",
+            Version::Http11 => "HTTP/1.1",
+        }
+    }
+
+    /// Address and port that the client connected to; the path and None on a unix socket.
+    #[getter]
+    fn server(&self) -> (String, Option<u16>) {
+        match &*self.peer {
+            PeerAddr::Inet { local, .. } => (local.ip().to_string(), Some(local.port())),
+            PeerAddr::Unix { local } => (local.clone(), None),
+        }
+    }
+
+    #[getter]
+    fn remote_addr(&self) -> Option<String> {
+        match &*self.peer {
+            PeerAddr::Inet { peer, .. } => Some(peer.ip().to_canonical().to_string()),
+            PeerAddr::Unix { .. } => None,
+        }
+    }
+
+    #[getter]
+    fn remote_port(&self) -> Option<u16> {
+        match &*self.peer {
+            PeerAddr::Inet { peer, .. } => Some(peer.port()),
+            PeerAddr::Unix { .. } => None,
+        }
+    }
+
+    /// Every field line in order, names in Title-Case, values as latin-1 text.
+    fn headers_list<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        let list = PyList::empty(py);
+        for (name, value) in self.request.fields() {
+            list.append((title_case(name), latin1(py, value)))?;
+        }
+        Ok(list)
+    }
+
+    /// The first field of this name (any case), or None.
+    fn header<'py>(&self, py: Python<'py>, name: &str) -> Option<Bound<'py, PyString>> {
+        self.request
+            .field(name.as_bytes())
+            .map(|value| latin1(py, value))
+    }
+
+    /// Host as sent, or the authority of an absolute target (RFC 9112 3.2.2).
+    #[getter]
+    fn host<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+        let span = match self.request.head.target {
+            Target::Absolute { authority, .. } => Some(authority),
+            _ => self.request.head.host,
+        };
+        span.map(|span| latin1(py, self.request.text(span)))
+    }
+
+    #[getter]
+    fn content_length(&self) -> Option<u64> {
+        match self.request.field(b"content-length") {
+            Some(_) => Some(self.request.body.bytes().len() as u64),
+            None => None,
+        }
+    }
+
+    /// Whether the body came in chunks, without a declared length.
+    #[getter]
+    fn is_chunked(&self) -> bool {
+        self.request.field(b"transfer-encoding").is_some()
+    }
+
+    /// Whether the body is still on its way. It never is for a buffered request.
+    #[getter]
+    fn is_streamed(&self) -> bool {
+        false
+    }
+
+    /// The body as a read-only buffer object over the received bytes.
+    #[getter]
+    fn body(slf: &Bound<'_, Self>) -> PyResult<Py<Body>> {
+        let py = slf.py();
+        let mut this = slf.try_borrow_mut()?;
+        if let Some(body) = &this.body {
+            return Ok(body.clone_ref(py));
+        }
+        let budget = Arc::clone(&this.pinned);
+        let (data, pinned) = match &this.request.body {
+            conn::Body::Empty => (conn::Body::Empty, 0),
+            conn::Body::Held(Held::View(view)) if budget.take(conn::PINNED_BY_VIEW) => (
+                conn::Body::Held(Held::View(view.clone())),
+                conn::PINNED_BY_VIEW,
+            ),
+            conn::Body::Held(held) => (
+                conn::Body::Held(Held::Own(held.to_vec().into_boxed_slice())),
+                0,
+            ),
+            conn::Body::Own { .. } => {
+                // Moved: from now on the request reads it through the object.
+                (
+                    std::mem::replace(&mut this.request.body, conn::Body::Empty),
+                    0,
+                )
+            }
+        };
+        let body = Py::new(py, Body::new(data, pinned, budget))?;
+        this.body = Some(body.clone_ref(py));
+        Ok(body)
+    }
+
+    /// The body as `bytes`.
+    fn get_data<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        PyBytes::new(py, self.data(py))
+    }
+
+    /// The body parsed as JSON.
+    fn json<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        // Shared by a second handle: parsing may run Python code, and no borrow is held across that.
+        let body = Self::body(slf)?;
+        Ok(crate::py::json::load(py, body.get().bytes())?.into_bound(py))
+    }
+
+    #[getter]
+    fn app(&self, py: Python<'_>) -> Py<PyAny> {
+        self.app.clone_ref(py)
+    }
+
+    #[getter]
+    fn get_url_rule(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.url_rule.as_ref().map(|rule| rule.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_url_rule(&mut self, value: Option<Py<PyAny>>) {
+        self.url_rule = value;
+    }
+
+    #[getter]
+    fn get_view_args(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.view_args.as_ref().map(|args| args.clone_ref(py))
+    }
+
+    #[setter]
+    fn set_view_args(&mut self, value: Option<Py<PyAny>>) {
+        self.view_args = value;
+    }
+
+    #[getter]
+    fn get_routing_exception(&self, py: Python<'_>) -> Option<Py<PyAny>> {
+        self.routing_exception.as_ref().map(|e| e.clone_ref(py))
+    }
+
+    #[setter(routing_exception)]
+    fn put_routing_exception(&mut self, value: Option<Py<PyAny>>) {
+        self.routing_exception = value;
+    }
+
+    #[getter(request)]
+    fn get_request<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::made(
+            slf,
+            |made| &mut made.request,
+            pyo3::intern!(slf.py(), "make_request"),
+        )
+    }
+
+    #[setter(request)]
+    fn set_request(&mut self, value: Option<Py<PyAny>>) {
+        self.made.request = value;
+    }
+
+    #[getter]
+    fn get_g<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::made(slf, |made| &mut made.g, pyo3::intern!(slf.py(), "make_g"))
+    }
+
+    #[setter]
+    fn set_g(&mut self, value: Option<Py<PyAny>>) {
+        self.made.g = value;
+    }
+
+    #[getter]
+    fn get_session<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::made(
+            slf,
+            |made| &mut made.session,
+            pyo3::intern!(slf.py(), "open_session"),
+        )
+    }
+
+    #[setter]
+    fn set_session(&mut self, value: Option<Py<PyAny>>) {
+        self.made.session = value;
+    }
+
+    #[getter]
+    fn get_app_context<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::made(
+            slf,
+            |made| &mut made.app_context,
+            pyo3::intern!(slf.py(), "make_app_context"),
+        )
+    }
+
+    #[setter]
+    fn set_app_context(&mut self, value: Option<Py<PyAny>>) {
+        self.made.app_context = value;
+    }
+
+    #[getter]
+    fn get_request_context<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::made(
+            slf,
+            |made| &mut made.request_context,
+            pyo3::intern!(slf.py(), "make_request_context"),
+        )
+    }
+
+    #[setter]
+    fn set_request_context(&mut self, value: Option<Py<PyAny>>) {
+        self.made.request_context = value;
+    }
+
+    /// What was made so far: `peek("session")` is None for a view that touched no session.
+    fn peek(&self, py: Python<'_>, name: &str) -> PyResult<Option<Py<PyAny>>> {
+        let slot = match name {
+            "request" => &self.made.request,
+            "g" => &self.made.g,
+            "session" => &self.made.session,
+            "app_context" => &self.made.app_context,
+            "request_context" => &self.made.request_context,
+            _ => {
+                return Err(PyAttributeError::new_err(format!(
+                    "nothing is made under the name {name:?}"
+                )));
+            }
+        };
+        Ok(slot.as_ref().map(|made| made.clone_ref(py)))
+    }
+
+    /// The WSGI environment (PEP 3333) of this request; the same dict every time.
+    fn environ(slf: &Bound<'_, Self>) -> PyResult<Py<PyDict>> {
+        let py = slf.py();
+        if let Some(environ) = &slf.try_borrow()?.environ {
+            return Ok(environ.clone_ref(py));
+        }
+        let environ = super::environ::build(slf)?;
+        let mut this = slf.try_borrow_mut()?;
+        Ok(this.environ.get_or_insert(environ.unbind()).clone_ref(py))
+    }
+
+    fn __repr__(&self, py: Python<'_>) -> PyResult<String> {
+        Ok(format!(
+            "<RequestState {} {:?}>",
+            self.method(py).to_str()?,
+            self.path()
+        ))
+    }
+}
+
+impl RequestState {
+    fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
+        match (&self.body, &self.request.body) {
+            (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),
+            (_, body) => body.bytes(),
+        }
+    }
+
+    /// Parts of the environment that the head gives.
+    pub(super) fn environ_parts<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<()> {
+        let py = environ.py();
+        let (path, query) = self.path_and_query();
+        environ.set_item("REQUEST_METHOD", self.method(py))?;
+        environ.set_item("SCRIPT_NAME", "")?;
+        let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
+        environ.set_item("PATH_INFO", latin1(py, &decoded))?;
+        environ.set_item("QUERY_STRING", latin1(py, query))?;
+        let mut target = path.to_vec();
+        if !query.is_empty() {
+            target.push(b'?');
+            target.extend_from_slice(query);
+        }
+        environ.set_item("REQUEST_URI", latin1(py, &target))?;
+        environ.set_item("RAW_URI", latin1(py, &target))?;
+        environ.set_item("SERVER_PROTOCOL", self.http_version())?;
+        environ.set_item("wsgi.url_scheme", self.scheme())?;
+        let (server, port) = self.server();
+        environ.set_item("SERVER_NAME", server)?;
+        environ.set_item(
+            "SERVER_PORT",
+            port.map_or_else(String::new, |p| p.to_string()),
+        )?;
+        if let Some(address) = self.remote_addr() {
+            environ.set_item("REMOTE_ADDR", address)?;
+        }
+        if let Some(port) = self.remote_port() {
+            environ.set_item("REMOTE_PORT", port)?;
+        }
+        for (name, value) in self.request.fields() {
+            if name.contains(&b'_') {
+                // `X_Forwarded_For` and `X-Forwarded-For` would become one key: the first is never what was meant.
+                continue;
+            }
+            let mut key = String::with_capacity(name.len() + 5);
+            if !name.eq_ignore_ascii_case(b"content-type")
+                && !name.eq_ignore_ascii_case(b"content-length")
+            {
+                key.push_str("HTTP_");
+            }
+            key.extend(name.iter().map(|b| {
+                if *b == b'-' {
+                    '_'
+                } else {
+                    char::from(b.to_ascii_uppercase())
+                }
+            }));
+            let value = latin1(py, value);
+            match environ.get_item(&key)? {
+                Some(first) => environ.set_item(&key, format!("{first},{value}"))?,
+                None => environ.set_item(&key, value)?,
+            }
+        }
+        if let Some(host) = self.host(py) {
+            environ.set_item("HTTP_HOST", host)?;
+        }
+        if self.is_chunked() {
+            environ.set_item("wsgi.input_terminated", true)?;
+        }
+        environ.set_item("wsgi.input", super::environ::input(py, self.data(py))?)?;
+        Ok(())
+    }
+}
+
+/// A message for what must not happen.
+pub fn internal(message: &'static str) -> PyErr {
+    PyRuntimeError::new_err(message)
+}

@@ -1,0 +1,92 @@
+//! Keys seen before, as Python strings with their hash known: a key costs a comparison instead of an object.
+
+use std::sync::{Mutex, MutexGuard};
+
+use pyo3::prelude::*;
+use pyo3::types::PyString;
+
+use crate::py::ffi::json::{Text, ascii_str, text};
+
+/// Longer keys are rarely field names.
+const MAX_KEY: usize = 32;
+
+/// Field names of some dozens of message types; 24 KiB.
+const SLOTS: usize = 1024;
+
+/// One for the process. Its lock is only ever tried: a collection of garbage may run Python code, and with it
+/// another load, in the middle of one.
+static KEYS: Mutex<KeyCache> = Mutex::new(KeyCache { slots: Vec::new() });
+
+pub(super) struct KeyCache {
+    slots: Vec<Option<Slot>>,
+}
+
+struct Slot {
+    hash: u64,
+    key: Py<PyString>,
+}
+
+impl KeyCache {
+    /// The cache, if no other load has it at the moment.
+    pub(super) fn lend() -> Option<MutexGuard<'static, Self>> {
+        let mut cache = KEYS.try_lock().ok()?;
+        if cache.slots.is_empty() {
+            cache.slots.resize_with(SLOTS, || None);
+        }
+        Some(cache)
+    }
+
+    /// The `str` of a key of plain ASCII.
+    #[inline]
+    pub(super) fn get<'py>(
+        &mut self,
+        py: Python<'py>,
+        ascii: &[u8],
+    ) -> PyResult<Bound<'py, PyString>> {
+        if ascii.is_empty() || ascii.len() > MAX_KEY {
+            return ascii_str(py, ascii);
+        }
+        let hash = hash(ascii);
+        let slot = &mut self.slots[(hash >> 32) as usize % SLOTS];
+        if let Some(seen) = slot
+            && seen.hash == hash
+        {
+            let key = seen.key.bind(py);
+            if matches!(text(key.as_any()), Some(Text::One(bytes)) if bytes == ascii) {
+                return Ok(key.clone());
+            }
+        }
+        let key = ascii_str(py, ascii)?;
+        // The evicted key is an exact `str`: dropping it runs no code.
+        *slot = Some(Slot {
+            hash,
+            key: key.clone().unbind(),
+        });
+        Ok(key)
+    }
+}
+
+/// Mixes the key eight bytes at a time. Collisions, also chosen ones, only cost a new string.
+#[inline]
+fn hash(key: &[u8]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |state: u64, word: u64| {
+        let product = (state ^ word).wrapping_mul(FACTOR);
+        product ^ product >> 29
+    };
+    let len = key.len();
+    let mut state = len as u64;
+    if let (Some(_), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
+        for word in key.as_chunks::<8>().0 {
+            state = mix(state, u64::from_le_bytes(*word));
+        }
+        return mix(state, u64::from_le_bytes(*last)).wrapping_mul(FACTOR);
+    }
+    let word = if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
+        u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
+    } else {
+        key.iter()
+            .fold(0, |word, &byte| word << 8 | u64::from(byte))
+    };
+    mix(state, word).wrapping_mul(FACTOR)
+}

@@ -1,0 +1,10 @@
+//! Requests run as Python calls: which view, in which way, and what its result means.
+
+pub mod invoke;
+pub mod plan;
+pub mod pool;
+pub mod reply;
+pub mod service;
+pub mod stream;
+pub mod task;
+pub mod watch;

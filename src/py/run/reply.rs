@@ -1,0 +1,157 @@
+//! An answer on its way from a view's return value to a connection, in any of the ways a view can run.
+
+use super::pool::Pushing;
+use crate::buf::Payload;
+use crate::conn::{BY_REFERENCE, Conn, Shared};
+use crate::h1::ReplyLength;
+use crate::py::ffi;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use smallvec::SmallVec;
+
+/// Status, fields and body. One per reactor is reused for every inline answer, so nothing is allocated for it.
+pub struct Reply {
+    pub status: u16,
+    /// A reason phrase other than the status's own.
+    pub reason: Option<Vec<u8>>,
+    /// The one field of an answer that needs no others; precedes `fields`.
+    pub content_type: Option<&'static [u8]>,
+    text: Vec<u8>,
+    /// Ends of each name and value in `text`.
+    ends: SmallVec<[(u32, u32); 8]>,
+    pub body: Vec<u8>,
+    pub rest: Rest,
+}
+
+/// What comes behind `Reply::body`.
+pub enum Rest {
+    Nothing,
+    /// The body is this object's bytes (and `Reply::body` is empty).
+    Bytes(Py<PyBytes>),
+    /// The body is what this iterator yields; its length if the application declared it.
+    Stream(Py<PyAny>, Option<u64>),
+    /// The body is pushed by a pool thread.
+    Pushed(Pushing, Option<u64>),
+}
+
+/// A streamed answer whose head was sent.
+pub enum Begun {
+    Pull(Py<PyAny>),
+    Pushed(Pushing),
+}
+
+impl Default for Reply {
+    fn default() -> Self {
+        Self {
+            status: 200,
+            reason: None,
+            content_type: None,
+            text: Vec::new(),
+            ends: SmallVec::new(),
+            body: Vec::new(),
+            rest: Rest::Nothing,
+        }
+    }
+}
+
+impl Reply {
+    /// Ready for the next answer; memory is kept unless a large body left much of it.
+    pub fn clear(&mut self) {
+        self.status = 200;
+        self.reason = None;
+        self.content_type = None;
+        self.text.clear();
+        self.ends.clear();
+        if self.body.capacity() > 1024 * 1024 {
+            self.body = Vec::new();
+        } else {
+            self.body.clear();
+        }
+        self.rest = Rest::Nothing;
+    }
+
+    /// Adds a field; the caller has validated both parts.
+    pub fn field(&mut self, name: &[u8], value: &[u8]) {
+        self.text.extend_from_slice(name);
+        let middle = self.text.len() as u32;
+        self.text.extend_from_slice(value);
+        self.ends.push((middle, self.text.len() as u32));
+    }
+
+    /// Sets the body to a `bytes` object: copied when small, sent by reference when large.
+    pub fn set_bytes(&mut self, bytes: &Bound<'_, PyBytes>) {
+        let data = bytes.as_bytes();
+        if data.len() < BY_REFERENCE {
+            self.body.extend_from_slice(data);
+        } else {
+            self.rest = Rest::Bytes(bytes.clone().unbind());
+        }
+    }
+
+    /// Sends it as a whole, or the head of a stream, which is given back: the connection is then `Streaming`.
+    pub fn send(&mut self, conn: &mut Conn, shared: &mut Shared) -> Option<Begun> {
+        let content_type = self.content_type.map(|value| (&b"Content-Type"[..], value));
+        let mut start = 0;
+        let text = &self.text;
+        let fields = content_type
+            .into_iter()
+            .chain(self.ends.iter().map(move |&(middle, end)| {
+                let name = &text[start..middle as usize];
+                start = end as usize;
+                (name, &text[middle as usize..end as usize])
+            }));
+        let reason = self.reason.as_deref();
+        match std::mem::replace(&mut self.rest, Rest::Nothing) {
+            Rest::Nothing if self.body.len() >= BY_REFERENCE => {
+                let body = Box::new(Owned(std::mem::take(&mut self.body)));
+                conn.reply_payload(shared, self.status, reason, fields, body);
+            }
+            Rest::Nothing => conn.reply(shared, self.status, reason, fields, &self.body),
+            Rest::Bytes(bytes) => {
+                let body = Box::new(ffi::BytesPayload::new(bytes));
+                conn.reply_payload(shared, self.status, reason, fields, body);
+            }
+            Rest::Stream(iterator, length) => {
+                let length = length.map_or(ReplyLength::Unknown, ReplyLength::Known);
+                let begun = conn.begin_stream(shared, self.status, reason, fields, length);
+                if begun {
+                    conn.stream(&self.body);
+                    return Some(Begun::Pull(iterator));
+                }
+                shared.graveyard.push(Box::new(Kept(iterator)));
+            }
+            Rest::Pushed(flow, length) => {
+                let length = length.map_or(ReplyLength::Unknown, ReplyLength::Known);
+                if conn.begin_stream(shared, self.status, reason, fields, length) {
+                    return Some(Begun::Pushed(flow));
+                }
+                drop(flow);
+            }
+        }
+        None
+    }
+}
+
+/// A body built here, sent from where it is.
+struct Owned(Vec<u8>);
+
+impl Payload for Owned {
+    fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// An iterator that is not needed: closed and dropped where the interpreter is attached.
+struct Kept(Py<PyAny>);
+
+impl Payload for Kept {
+    fn bytes(&self) -> &[u8] {
+        &[]
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        Python::attach(|py| super::stream::close(self.0.bind(py)));
+    }
+}

@@ -1,0 +1,446 @@
+//! The service behind a reactor's connections: requests to Python and answers back, once a turn.
+//!
+//! Rules: attach once a turn; hold no borrow of a connection across a call into Python; nothing a view raises
+//! or does leaves this file; at most one request of a connection is in Python.
+
+use super::invoke::{self, App};
+use super::plan::{Mode, Plan, Table};
+use super::pool::{Job, PoolQueue, Pushing};
+use super::reply::{Begun, Reply};
+use super::stream::{self, Piece};
+use super::task::{self, LoopHost};
+use crate::buf::Budget;
+use crate::conn::{Batch, Key, Phase, Service};
+use crate::net::Mailbox;
+use crate::py::face::state::RequestState;
+use crate::py::ffi::{self, Context};
+use crate::py::route::Found;
+use pyo3::prelude::*;
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// What pool threads and tasks send to the reactor.
+pub enum Message {
+    /// A request's answer.
+    Reply { key: Key, reply: Box<Reply> },
+    /// A piece of the streamed answer that a pool thread produces.
+    Piece { key: Key, data: Vec<u8> },
+    /// The stream is over; `false`: it failed, and the client must be able to tell.
+    End { key: Key, complete: bool },
+}
+
+/// A streamed answer.
+enum Stream {
+    /// Pulled here, as the client takes it.
+    Inline(Py<PyAny>),
+    /// Pushed by a pool thread, which waits while the flow is closed.
+    Pool(Pushing),
+}
+
+/// A streamed answer's pieces in one turn, so that one endless stream leaves time for others.
+const PIECES: usize = 64;
+
+pub struct PyService {
+    app: Py<PyAny>,
+    generation: Arc<AtomicU64>,
+    current: Py<PyAny>,
+    pinned: Arc<Budget>,
+    mailbox: Option<Arc<Mailbox<Message>>>,
+    table: Option<Table>,
+    running: Option<Arc<App>>,
+    reply: Reply,
+    /// Answers under way outside of the turn.
+    streams: HashMap<Key, Stream>,
+    pool: Option<Arc<PoolQueue>>,
+    host: Option<LoopHost>,
+    hidden_loop: Option<Py<PyAny>>,
+    views_called: u64,
+}
+
+impl PyService {
+    pub fn new(
+        py: Python<'_>,
+        app: Py<PyAny>,
+        generation: Arc<AtomicU64>,
+        pinned: Arc<Budget>,
+    ) -> PyResult<Self> {
+        let current = py
+            .import("bustapi.kernel.context")?
+            .getattr("current")?
+            .unbind();
+        Ok(Self {
+            app,
+            generation,
+            current,
+            pinned,
+            mailbox: None,
+            table: None,
+            running: None,
+            reply: Reply::default(),
+            streams: HashMap::new(),
+            pool: None,
+            host: None,
+            hidden_loop: None,
+            views_called: 0,
+        })
+    }
+
+    pub fn connect(&mut self, mailbox: Arc<Mailbox<Message>>) {
+        self.mailbox = Some(mailbox);
+    }
+
+    pub fn set_pool(&mut self, pool: Arc<PoolQueue>) {
+        self.pool = Some(pool);
+    }
+
+    pub fn host(&self, py: Python<'_>) -> Option<LoopHost> {
+        self.host.as_ref().map(|host| host.clone_ref(py))
+    }
+
+    pub fn set_host(&mut self, host: LoopHost) {
+        self.host = Some(host);
+    }
+
+    /// Compares generations and builds the table anew if the application has changed. Every request does it: a
+    /// change made by a view holds for the next request of the same batch.
+    fn refresh(&mut self, py: Python<'_>) -> PyResult<()> {
+        let generation = self.generation.load(Ordering::Acquire);
+        if self
+            .table
+            .as_ref()
+            .is_some_and(|table| table.generation == generation)
+        {
+            return Ok(());
+        }
+        let table = Table::build(py, &self.app, generation)?;
+        self.running = Some(Arc::new(App::of(py, &table)));
+        self.table = Some(table);
+        Ok(())
+    }
+
+    /// Matches the request and finds its plan. An error here is the application's (a converter raised, say).
+    fn plan(&mut self, py: Python<'_>, state: &Bound<'_, RequestState>) -> PyResult<Arc<Plan>> {
+        let Some(table) = self.table.as_mut() else {
+            return Err(crate::py::face::state::internal(
+                "the application has no table",
+            ));
+        };
+        let found = {
+            let this = state.try_borrow()?;
+            table
+                .router
+                .get()
+                .find(py, this.request(), table.host_matching)?
+        };
+        match found {
+            Found::Rule { rule, view_args } => {
+                let plan = table.plan(py, rule)?;
+                state.try_borrow_mut()?.set_match(
+                    plan.rule.clone_ref(py),
+                    view_args.map(|args| args.unbind().into_any()),
+                );
+                Ok(plan)
+            }
+            // No rule, or one that Python has to look at (custom converters): the dialect's own matching decides.
+            Found::Python => Ok(Arc::clone(&table.unmatched)),
+        }
+    }
+
+    /// Takes one request through as much as can be done now.
+    fn handle(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) -> PyResult<()> {
+        let Some((conn, _)) = batch.conn(key) else {
+            return Ok(());
+        };
+        let Some(request) = conn.take_request() else {
+            return Ok(());
+        };
+        let peer = Arc::clone(conn.peer());
+        let state = RequestState::new(
+            request,
+            peer,
+            Arc::clone(&self.pinned),
+            self.app.clone_ref(py),
+        );
+        let state = Bound::new(py, state)?;
+        self.refresh(py)?;
+        let Some(app) = self.running.clone() else {
+            return Ok(());
+        };
+        let context = Context::copy_current(py)?;
+        let plan = {
+            let _entered = context.enter(py)?;
+            ffi::set_context_var(self.current.bind(py), state.as_any())?;
+            match self.plan(py, &state) {
+                Ok(plan) if plan.mode == Mode::Inline => {
+                    self.hide_loop(py)?;
+                    self.reply.clear();
+                    self.views_called += 1;
+                    invoke::run(py, &app, &plan, &state, &mut self.reply);
+                    None
+                }
+                Ok(plan) => Some(plan),
+                Err(error) => {
+                    invoke::fail(py, &app, &state, error, &mut self.reply);
+                    None
+                }
+            }
+        };
+        match plan {
+            None => {
+                self.answer(py, batch, key);
+                drop(context);
+                RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
+            }
+            Some(plan) if plan.mode == Mode::Pool => self.to_pool(
+                py,
+                batch,
+                key,
+                Job {
+                    key,
+                    app,
+                    plan,
+                    state: state.unbind(),
+                    context,
+                },
+            ),
+            Some(plan) => self.to_loop(py, batch, key, app, plan, state, context)?,
+        }
+        Ok(())
+    }
+
+    /// Sends `self.reply` on its connection.
+    fn answer(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
+        let Some((conn, shared)) = batch.conn(key) else {
+            return self.reply.clear();
+        };
+        if conn.phase() != Phase::Serving {
+            return self.reply.clear();
+        }
+        match self.reply.send(conn, shared) {
+            None => batch.advance(key),
+            Some(Begun::Pull(iterator)) => {
+                self.streams.insert(key, Stream::Inline(iterator));
+                self.pull(py, batch, key);
+            }
+            Some(Begun::Pushed(flow)) => {
+                self.streams.insert(key, Stream::Pool(flow));
+            }
+        }
+    }
+
+    fn to_pool(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key, job: Job) {
+        let (Some(pool), Some(mailbox)) = (&self.pool, &self.mailbox) else {
+            // No pool in this server: the view runs here.
+            self.reply.clear();
+            job.run_inline(py, self.current.bind(py), &mut self.reply);
+            return self.answer(py, batch, key);
+        };
+        if let Err(job) = pool.submit(job, Arc::clone(mailbox)) {
+            drop(job);
+            self.reply.clear();
+            self.reply.status = 503;
+            self.reply.field(b"Retry-After", b"1");
+            self.reply.content_type = Some(b"text/plain; charset=utf-8");
+            self.reply.body.extend_from_slice(b"The server is busy.\n");
+            self.answer(py, batch, key);
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn to_loop(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+        app: Arc<App>,
+        plan: Arc<Plan>,
+        state: Bound<'_, RequestState>,
+        context: Context,
+    ) -> PyResult<()> {
+        let (Some(host), Some(mailbox)) = (&self.host, &self.mailbox) else {
+            invoke::fail(
+                py,
+                &app,
+                &state,
+                crate::py::face::state::internal("an async view needs a server with an event loop"),
+                &mut self.reply,
+            );
+            self.answer(py, batch, key);
+            return Ok(());
+        };
+        let host = host.clone_ref(py);
+        let start = task::Start {
+            key,
+            app,
+            plan,
+            state: state.unbind(),
+            context,
+            mailbox: Arc::clone(mailbox),
+        };
+        if !host.is_here() {
+            return host.start_elsewhere(py, start);
+        }
+        self.show_loop(py)?;
+        self.reply.clear();
+        let schedule = Some(host.schedule(py));
+        if task::start(py, &host, start, &mut self.reply, schedule)? {
+            self.answer(py, batch, key);
+        }
+        Ok(())
+    }
+
+    fn take_messages(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
+        for message in std::mem::take(batch.messages) {
+            match message {
+                Message::Reply { key, reply } => {
+                    self.reply = *reply;
+                    self.answer(py, batch, key);
+                }
+                Message::Piece { key, data } => {
+                    let Some((conn, shared)) = batch.conn(key) else {
+                        continue;
+                    };
+                    conn.stream(&data);
+                    if let Some(Stream::Pool(flow)) = self.streams.get(&key) {
+                        flow.taken(conn.has_room(shared));
+                    }
+                }
+                Message::End { key, complete } => {
+                    self.streams.remove(&key);
+                    self.end_stream(batch, key, complete);
+                }
+            }
+        }
+    }
+
+    /// Pulls pieces of an inline stream while the client takes them.
+    fn pull(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
+        let iterator = match self.streams.get(&key) {
+            Some(Stream::Inline(iterator)) => iterator.clone_ref(py),
+            Some(Stream::Pool(flow)) => {
+                if let Some((conn, shared)) = batch.conn(key) {
+                    flow.taken(conn.has_room(shared));
+                }
+                return;
+            }
+            None => return,
+        };
+        if self.hide_loop(py).is_err() {
+            return;
+        }
+        for _ in 0..PIECES {
+            let piece = stream::next(iterator.bind(py));
+            let Some((conn, shared)) = batch.conn(key) else {
+                break;
+            };
+            match piece {
+                Ok(Piece::Data(data)) => {
+                    conn.stream(&data);
+                    if !conn.has_room(shared) {
+                        return;
+                    }
+                }
+                Ok(Piece::End) => {
+                    self.streams.remove(&key);
+                    stream::close(iterator.bind(py));
+                    return self.end_stream(batch, key, true);
+                }
+                Err(error) => {
+                    self.streams.remove(&key);
+                    error.write_unraisable(py, Some(iterator.bind(py)));
+                    stream::close(iterator.bind(py));
+                    return self.end_stream(batch, key, false);
+                }
+            }
+        }
+    }
+
+    fn end_stream(&mut self, batch: &mut Batch<'_, Message>, key: Key, complete: bool) {
+        let Some((conn, shared)) = batch.conn(key) else {
+            return;
+        };
+        if complete {
+            conn.end_stream(shared);
+            batch.advance(key);
+        } else {
+            conn.abort(shared);
+        }
+    }
+
+    /// Streams whose connection is gone: closed, and pool threads told to stop.
+    fn drop_orphans(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
+        if self.streams.is_empty() {
+            return;
+        }
+        let gone: Vec<Key> = self
+            .streams
+            .keys()
+            .copied()
+            .filter(|key| !batch.is_open(*key))
+            .collect();
+        for key in gone {
+            if let Some(Stream::Inline(iterator)) = self.streams.remove(&key) {
+                stream::close(iterator.bind(py));
+            }
+        }
+    }
+
+    /// While sync views run, the thread's running loop is hidden: `asyncio.run()` in one works as anywhere.
+    fn hide_loop(&mut self, py: Python<'_>) -> PyResult<()> {
+        if let Some(host) = &self.host {
+            if self.hidden_loop.is_none() && host.is_here() {
+                self.hidden_loop = host.hide(py)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn show_loop(&mut self, py: Python<'_>) -> PyResult<()> {
+        if let (Some(host), Some(running)) = (&self.host, self.hidden_loop.take()) {
+            host.show(py, running)?;
+        }
+        Ok(())
+    }
+
+    fn serve_attached(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
+        batch.shared.graveyard.clear();
+        if self
+            .table
+            .as_mut()
+            .is_some_and(|table| !table.watch.is_unchanged(py))
+        {
+            self.table = None;
+        }
+        self.take_messages(py, batch);
+        for key in batch.take_resumable() {
+            self.pull(py, batch, key);
+        }
+        while let Some(key) = batch.next_ready() {
+            if let Err(error) = self.handle(py, batch, key) {
+                error.write_unraisable(py, None);
+                invoke::internal_error(&mut self.reply);
+                self.answer(py, batch, key);
+            }
+        }
+        self.drop_orphans(py, batch);
+        if let Err(error) = self.show_loop(py) {
+            error.write_unraisable(py, None);
+        }
+    }
+}
+
+impl Service for PyService {
+    type Message = Message;
+
+    fn serve(&mut self, batch: &mut Batch<'_, Message>) {
+        Python::attach(|py| {
+            // A panic must not take the reactor with it: what was being answered gets a 500 and a closed connection.
+            let caught = catch_unwind(AssertUnwindSafe(|| self.serve_attached(py, batch)));
+            if caught.is_err() {
+                batch.fail_serving();
+            }
+        });
+    }
+}

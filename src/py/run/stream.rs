@@ -1,0 +1,41 @@
+//! Bodies that come in pieces from a Python iterator.
+
+use pyo3::exceptions::PyStopIteration;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyString};
+
+/// One step of an iterator.
+pub enum Piece {
+    Data(Vec<u8>),
+    End,
+}
+
+/// The next piece; `str` is sent as UTF-8.
+pub fn next(iterator: &Bound<'_, PyAny>) -> PyResult<Piece> {
+    let py = iterator.py();
+    let item = match iterator.call_method0(intern!(py, "__next__")) {
+        Ok(item) => item,
+        Err(error) if error.is_instance_of::<PyStopIteration>(py) => return Ok(Piece::End),
+        Err(error) => return Err(error),
+    };
+    if let Ok(bytes) = item.cast::<PyBytes>() {
+        return Ok(Piece::Data(bytes.as_bytes().to_vec()));
+    }
+    if let Ok(text) = item.cast::<PyString>() {
+        return Ok(Piece::Data(text.to_str()?.as_bytes().to_vec()));
+    }
+    // Anything with a buffer: it can change, so it is copied.
+    let bytes = py.get_type::<PyBytes>().call1((item,))?;
+    Ok(Piece::Data(bytes.cast::<PyBytes>()?.as_bytes().to_vec()))
+}
+
+/// Calls the iterator's `close`, if it has one. Always called, also when the client has gone.
+pub fn close(iterator: &Bound<'_, PyAny>) {
+    let py = iterator.py();
+    if let Ok(close) = iterator.getattr(intern!(py, "close")) {
+        if let Err(error) = close.call0() {
+            error.write_unraisable(py, Some(iterator));
+        }
+    }
+}

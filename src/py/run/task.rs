@@ -1,0 +1,279 @@
+//! Async views: the root task of a request on a stock event loop.
+//!
+//! On 3.12 and later the task starts eagerly: a coroutine that never suspends costs no turn of the loop, and its
+//! answer is written with the batch. Otherwise the task's done callback leaves the answer in the reactor's
+//! mailbox and schedules one turn.
+
+use super::invoke::{self, App};
+use super::plan::{Plan, Steps};
+use super::reply::Reply;
+use super::service::Message;
+use crate::conn::Key;
+use crate::net::Mailbox;
+use crate::py::face::state::{RequestState, kernel};
+use crate::py::ffi::{self, Context};
+use pyo3::exceptions::PyTypeError;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PySet};
+use std::sync::Arc;
+use std::thread::ThreadId;
+
+/// The loop that hosts async views, and what is needed of asyncio.
+pub struct LoopHost {
+    event_loop: Py<PyAny>,
+    thread: ThreadId,
+    task_class: Py<PyAny>,
+    get_running: Py<PyAny>,
+    set_running: Py<PyAny>,
+    /// Tasks under way: the loop itself keeps weak references only.
+    tasks: Py<PySet>,
+    /// Schedules one turn of the reactor that is this loop's guest.
+    schedule: Py<PyAny>,
+    eager: bool,
+}
+
+impl LoopHost {
+    /// Must be called on the loop's thread.
+    pub fn new(event_loop: &Bound<'_, PyAny>, schedule: Py<PyAny>) -> PyResult<Self> {
+        let py = event_loop.py();
+        let asyncio = py.import("asyncio")?;
+        let events = py.import("asyncio.events")?;
+        Ok(Self {
+            event_loop: event_loop.clone().unbind(),
+            thread: std::thread::current().id(),
+            task_class: asyncio.getattr("Task")?.unbind(),
+            get_running: events.getattr("_get_running_loop")?.unbind(),
+            set_running: events.getattr("_set_running_loop")?.unbind(),
+            tasks: PySet::empty(py)?.unbind(),
+            schedule,
+            eager: py.version_info() >= (3, 12),
+        })
+    }
+
+    pub fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self {
+            event_loop: self.event_loop.clone_ref(py),
+            thread: self.thread,
+            task_class: self.task_class.clone_ref(py),
+            get_running: self.get_running.clone_ref(py),
+            set_running: self.set_running.clone_ref(py),
+            tasks: self.tasks.clone_ref(py),
+            schedule: self.schedule.clone_ref(py),
+            eager: self.eager,
+        }
+    }
+
+    /// Whether this thread is the loop's.
+    pub fn is_here(&self) -> bool {
+        self.thread == std::thread::current().id()
+    }
+
+    /// Takes the running loop away from this thread, if it has one.
+    pub fn hide(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
+        let running = self.get_running.bind(py).call0()?;
+        if running.is_none() {
+            return Ok(None);
+        }
+        self.set_running.bind(py).call1((py.None(),))?;
+        Ok(Some(running.unbind()))
+    }
+
+    pub fn show(&self, py: Python<'_>, running: Py<PyAny>) -> PyResult<()> {
+        self.set_running.bind(py).call1((running,)).map(drop)
+    }
+
+    /// What schedules a turn of this loop's guest.
+    pub fn schedule(&self, py: Python<'_>) -> Py<PyAny> {
+        self.schedule.clone_ref(py)
+    }
+
+    /// Starts a request's task from another reactor's thread.
+    pub fn start_elsewhere(&self, py: Python<'_>, start: Start) -> PyResult<()> {
+        let starter = Py::new(
+            py,
+            Starter {
+                host: self.clone_ref(py),
+                start: Some(start),
+            },
+        )?;
+        self.event_loop
+            .call_method1(py, intern!(py, "call_soon_threadsafe"), (starter,))
+            .map(drop)
+    }
+}
+
+/// A request whose view is a coroutine function.
+pub struct Start {
+    pub key: Key,
+    pub app: Arc<App>,
+    pub plan: Arc<Plan>,
+    pub state: Py<RequestState>,
+    pub context: Context,
+    pub mailbox: Arc<Mailbox<Message>>,
+}
+
+/// Starts the task; called on the loop's own thread. `true`: it is done, and `reply` holds its answer. Else its
+/// done callback leaves the answer in the mailbox, and calls `schedule` or, without one, wakes the reactor.
+pub fn start(
+    py: Python<'_>,
+    host: &LoopHost,
+    start: Start,
+    reply: &mut Reply,
+    schedule: Option<Py<PyAny>>,
+) -> PyResult<bool> {
+    let state = start.state.bind(py).clone();
+    let task = match create(py, host, &start) {
+        Ok(task) => task,
+        Err(error) => {
+            let _entered = start.context.enter(py)?;
+            invoke::fail(py, &start.app, &state, error, reply);
+            return Ok(true);
+        }
+    };
+    if task.call_method0(intern!(py, "done"))?.is_truthy()? {
+        {
+            let _entered = start.context.enter(py)?;
+            finish(py, &start.app, &start.plan, &state, &task, reply);
+        }
+        drop(start);
+        drop(task);
+        RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
+        return Ok(true);
+    }
+    host.tasks.bind(py).add(&task)?;
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "context"), start.context.object())?;
+    let done = Py::new(
+        py,
+        Done {
+            start: Some(start),
+            tasks: host.tasks.clone_ref(py),
+            schedule,
+        },
+    )?;
+    task.call_method(intern!(py, "add_done_callback"), (done,), Some(&options))?;
+    Ok(false)
+}
+
+fn create<'py>(py: Python<'py>, host: &LoopHost, start: &Start) -> PyResult<Bound<'py, PyAny>> {
+    let entered = start.context.enter(py)?;
+    let state = start.state.bind(py);
+    let coroutine = match start.plan.steps {
+        Steps::Bare => invoke::call_view(py, &start.plan, state)?,
+        Steps::Hooks { .. } | Steps::Full => kernel(py)?.call_method1(
+            intern!(py, "full_dispatch_async"),
+            (&start.app.object, state),
+        )?,
+    };
+    if !coroutine.hasattr(intern!(py, "send"))? {
+        return Err(PyTypeError::new_err(
+            "the async view did not return a coroutine",
+        ));
+    }
+    let options = PyDict::new(py);
+    options.set_item(intern!(py, "loop"), &host.event_loop)?;
+    if py.version_info() >= (3, 11) {
+        // Earlier tasks copy the current context, which is the request's: it is entered here.
+        options.set_item(intern!(py, "context"), start.context.object())?;
+    }
+    if host.eager {
+        options.set_item(intern!(py, "eager_start"), true)?;
+        // An eager first step enters the context itself: it must not be entered already.
+        drop(entered);
+    }
+    host.task_class.bind(py).call((coroutine,), Some(&options))
+}
+
+/// What the finished task says, as an answer.
+fn finish(
+    py: Python<'_>,
+    app: &App,
+    plan: &Plan,
+    state: &Bound<'_, RequestState>,
+    task: &Bound<'_, PyAny>,
+    reply: &mut Reply,
+) {
+    let answered = task
+        .call_method0(intern!(py, "result"))
+        .and_then(|value| match plan.steps {
+            Steps::Bare => invoke::bare_result(py, app, state, &value, reply),
+            Steps::Hooks { .. } | Steps::Full => {
+                invoke::response_to_reply(py, state, &value, reply)
+            }
+        });
+    if let Err(error) = answered {
+        invoke::fail(py, app, state, error, reply);
+    }
+}
+
+/// The done callback of a request's task. Runs in the request's context.
+#[pyclass(module = "bustapi._core")]
+struct Done {
+    start: Option<Start>,
+    tasks: Py<PySet>,
+    schedule: Option<Py<PyAny>>,
+}
+
+#[pymethods]
+impl Done {
+    fn __call__(slf: &Bound<'_, Self>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = slf.py();
+        let (start, tasks, schedule) = {
+            let mut this = slf.try_borrow_mut()?;
+            let Some(start) = this.start.take() else {
+                return Ok(());
+            };
+            (start, this.tasks.clone_ref(py), this.schedule.take())
+        };
+        tasks.bind(py).discard(task)?;
+        let mut reply = Box::new(Reply::default());
+        let state = start.state.bind(py).clone();
+        finish(py, &start.app, &start.plan, &state, task, &mut reply);
+        let Start { key, mailbox, .. } = start;
+        RequestState::release(&state, true);
+        let message = Message::Reply { key, reply };
+        match schedule {
+            Some(schedule) => {
+                if mailbox.leave_quietly(message) {
+                    schedule.call0(py)?;
+                }
+            }
+            None => mailbox.send(message),
+        }
+        Ok(())
+    }
+}
+
+/// Starts a task on the loop's thread for a reactor that lives on another.
+#[pyclass(module = "bustapi._core")]
+struct Starter {
+    host: LoopHost,
+    start: Option<Start>,
+}
+
+#[pymethods]
+impl Starter {
+    fn __call__(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let py = slf.py();
+        let (host, begin) = {
+            let mut this = slf.try_borrow_mut()?;
+            let Some(begin) = this.start.take() else {
+                return Ok(());
+            };
+            (this.host.clone_ref(py), begin)
+        };
+        let (key, mailbox) = (begin.key, Arc::clone(&begin.mailbox));
+        let mut reply = Box::new(Reply::default());
+        match start(py, &host, begin, &mut reply, None) {
+            Ok(true) => mailbox.send(Message::Reply { key, reply }),
+            Ok(false) => {}
+            Err(error) => {
+                error.write_unraisable(py, None);
+                invoke::internal_error(&mut reply);
+                mailbox.send(Message::Reply { key, reply });
+            }
+        }
+        Ok(())
+    }
+}
