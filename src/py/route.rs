@@ -3,29 +3,46 @@
 //! Python hands over tokens, not text, so that subclassed rules and converters have the last word. What the core
 //! cannot match or convert itself is asked back here through `re` and the converter objects.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 
+use crate::conn::Request;
+use crate::http::{Target, percent_decode_path};
 use crate::route::{
-    Captures, Convert, GROUP, Oracle, Outcome, Router, RouterBuilder, RuleId, RuleSpec, Texts,
-    Token, Unanswered, Value, Variable,
+    Captures, Convert, GROUP, Need, Oracle, Outcome, Router as Table, RouterBuilder, RuleId,
+    RuleSpec, Texts, Token, Unanswered, Value, Variable,
 };
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
-    m.add_class::<PyRouter>()
+    m.add_class::<Router>()
 }
 
 /// An immutable matcher for a list of rules.
-#[pyclass(name = "Router", module = "bustapi._core", frozen)]
-pub struct PyRouter {
-    pub(crate) router: Arc<Router>,
+#[pyclass(module = "bustapi._core", frozen)]
+pub struct Router {
+    table: Table,
     rules: Vec<PyRule>,
     patterns: Vec<OnceLock<Py<PyAny>>>,
     validation_error: Py<PyAny>,
+    /// What rules are bound to unless they say otherwise.
+    default_domain: String,
+    /// Rules are bound to hosts, not to subdomains.
+    host_matching: bool,
+}
+
+/// What a request of the server leads to.
+pub enum Found<'py> {
+    /// A rule, by its place among those the router was made of. No dict when there is nothing to put in it.
+    Rule {
+        rule: usize,
+        view_args: Option<Bound<'py, PyDict>>,
+    },
+    /// The dialect's own matching has the answer: a redirect, an error, a converter written in Python.
+    Python,
 }
 
 /// What Python needs of a rule after a match.
@@ -44,15 +61,18 @@ const NO_MATCH: u8 = 2;
 type Answer<'py> = (u8, Bound<'py, PyAny>, Bound<'py, PyAny>);
 
 #[pymethods]
-impl PyRouter {
+impl Router {
     /// `rules` are tuples (rule, domain tokens, path tokens, methods, websocket, strict_slashes, merge_slashes,
     /// deferred, converters, defaults). A token is static text, "/", or a tuple (name, regex, isolating, weight,
     /// conversion); a conversion is a tuple of its kind and bounds. `converters` maps names to objects.
     #[new]
+    #[pyo3(signature = (rules, merge_slashes, validation_error, default_domain=String::new(), host_matching=false))]
     fn new(
         rules: &Bound<'_, PyList>,
         merge_slashes: bool,
         validation_error: Bound<'_, PyType>,
+        default_domain: String,
+        host_matching: bool,
     ) -> PyResult<Self> {
         let mut builder = RouterBuilder::new(merge_slashes);
         let mut kept = Vec::with_capacity(rules.len());
@@ -78,18 +98,24 @@ impl PyRouter {
                 defaults: rule.get_item(9)?.extract()?,
             });
         }
-        let router = builder.build();
+        let table = builder.build();
         let py = rules.py();
         for (id, rule) in (0..).map(RuleId).zip(&mut kept) {
-            let names = router.variables(id);
+            let names = table.variables(id);
             rule.names = names
                 .map(|name| PyString::intern(py, name).unbind())
                 .collect();
         }
         Ok(Self {
-            patterns: router.expressions().iter().map(|_| OnceLock::new()).collect(),
-            router: Arc::new(router),
+            patterns: table
+                .expressions()
+                .iter()
+                .map(|_| OnceLock::new())
+                .collect(),
+            table,
             rules: kept,
+            default_domain,
+            host_matching,
             validation_error: validation_error.into_any().unbind(),
         })
     }
@@ -110,9 +136,14 @@ impl PyRouter {
             router: self,
             error: None,
         };
-        let found =
-            self.router
-                .find_with(Some(domain), path, method, websocket, &mut captures, &mut oracle);
+        let found = self.table.find_with(
+            Some(domain),
+            path,
+            method,
+            websocket,
+            &mut captures,
+            &mut oracle,
+        );
         if let Some(error) = oracle.error {
             return Err(error);
         }
@@ -122,17 +153,15 @@ impl PyRouter {
                     let rule = self.rule(py, id).clone();
                     return Ok((MATCHED, rule, values.into_any()));
                 }
-                None => self.router.refused(&captures),
+                None => self.table.refused(&captures),
             },
             other => other,
         };
         let none = || py.None().into_bound(py);
         match outcome {
-            Outcome::Redirect(path) => {
-                Ok((REDIRECT, PyString::new(py, &path).into_any(), none()))
-            }
+            Outcome::Redirect(path) => Ok((REDIRECT, PyString::new(py, &path).into_any(), none())),
             _ => {
-                let methods = PyList::new(py, self.router.allowed(&captures))?;
+                let methods = PyList::new(py, self.table.allowed(&captures))?;
                 let mismatch = captures.websocket_mismatch();
                 let websocket = mismatch.into_pyobject(py)?.to_owned().into_any();
                 Ok((NO_MATCH, methods.into_any(), websocket))
@@ -145,7 +174,73 @@ impl PyRouter {
     }
 }
 
-impl PyRouter {
+impl Router {
+    /// Matches a received request, with `host_matching` by its host.
+    ///
+    /// Only what needs no converter written in Python is answered here: such a converter may look at the request,
+    /// the application or the session, which only the full pipeline has ready.
+    pub fn find<'py>(
+        &self,
+        py: Python<'py>,
+        request: &Request,
+        host_matching: bool,
+    ) -> PyResult<Found<'py>> {
+        let head = &request.head;
+        let domain = match (host_matching, self.host_matching) {
+            (false, false) => Some(self.default_domain.as_str()),
+            (true, true) => head.host.and_then(|span| plain_host(request.text(span))),
+            // Subdomains are relative to the server's name, which the dialect knows.
+            _ => None,
+        };
+        let Some(domain) = domain.filter(|_| head.target != Target::Asterisk) else {
+            return Ok(Found::Python);
+        };
+        let path = percent_decode_path(head.path(&request.bytes));
+        let method = head.method.as_str(&request.bytes);
+        let mut captures = Captures::default();
+        let mut outcome = self
+            .table
+            .find(Some(domain), &path, method, false, &mut captures);
+        if outcome == Outcome::NeedsPython(Need::Expression) {
+            let mut oracle = PyOracle {
+                py,
+                router: self,
+                error: None,
+            };
+            outcome = self.table.find_with(
+                Some(domain),
+                &path,
+                method,
+                false,
+                &mut captures,
+                &mut oracle,
+            );
+            if let Some(error) = oracle.error {
+                return Err(error);
+            }
+        }
+        let Outcome::Match(id) = outcome else {
+            return Ok(Found::Python);
+        };
+        if self.table.is_deferred(id) || self.table.needs_converters(id) {
+            return Ok(Found::Python);
+        }
+        let rule = id.0 as usize;
+        if captures.values().is_empty() && self.rules[rule].defaults.is_none() {
+            return Ok(Found::Rule {
+                rule,
+                view_args: None,
+            });
+        }
+        Ok(match self.view_args(py, id, &captures)? {
+            Some(values) => Found::Rule {
+                rule,
+                view_args: Some(values),
+            },
+            None => Found::Python,
+        })
+    }
+
     /// The Python `Rule` of a match.
     pub(crate) fn rule<'a, 'py>(&'a self, py: Python<'py>, id: RuleId) -> &'a Bound<'py, PyAny> {
         self.rules[id.0 as usize].rule.bind(py)
@@ -161,8 +256,11 @@ impl PyRouter {
     ) -> PyResult<Option<Bound<'py, PyDict>>> {
         let rule = &self.rules[id.0 as usize];
         let values = PyDict::new(py);
-        for ((name, converter), value) in
-            rule.names.iter().zip(&rule.converters).zip(captures.values())
+        for ((name, converter), value) in rule
+            .names
+            .iter()
+            .zip(&rule.converters)
+            .zip(captures.values())
         {
             let name = name.bind(py);
             match *value {
@@ -182,7 +280,9 @@ impl PyRouter {
                         .call_method1(pyo3::intern!(py, "to_python"), (text,))
                     {
                         Ok(value) => values.set_item(name, value)?,
-                        Err(error) if error.matches(py, &self.validation_error)? => return Ok(None),
+                        Err(error) if error.matches(py, &self.validation_error)? => {
+                            return Ok(None);
+                        }
                         Err(error) => return Err(error),
                     }
                 }
@@ -199,7 +299,7 @@ impl PyRouter {
         if let Some(pattern) = cell.get() {
             return Ok(pattern.bind(py).clone());
         }
-        let regex = &self.router.expressions()[expression as usize];
+        let regex = &self.table.expressions()[expression as usize];
         let pattern = py.import("re")?.call_method1("compile", (regex,))?;
         // Another thread may have compiled the same text meanwhile: either will do.
         let _ = cell.set(pattern.clone().unbind());
@@ -210,7 +310,7 @@ impl PyRouter {
 /// Asks Python's `re`.
 struct PyOracle<'a, 'py> {
     py: Python<'py>,
-    router: &'a PyRouter,
+    router: &'a Router,
     error: Option<PyErr>,
 }
 
@@ -273,6 +373,26 @@ fn slice(text: &str, start: isize, end: isize) -> &str {
             .map_or(text.len(), |(byte, _)| byte)
     };
     text.get(byte(start)..byte(end)).unwrap_or("")
+}
+
+/// The host as rules are matched with it; `None` where the dialect has to prepare it: letters to lower, a standard
+/// port to drop, a name to check.
+fn plain_host(host: &[u8]) -> Option<&str> {
+    let host = std::str::from_utf8(host).ok()?;
+    let name = host.split_once(':').map_or(host, |(name, port)| {
+        if matches!(port, "" | "80" | "443") {
+            ""
+        } else {
+            name
+        }
+    });
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label
+                .bytes()
+                .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_'))
+    };
+    name.split('.').all(label).then_some(host)
 }
 
 fn tokens(list: &Bound<'_, PyAny>) -> PyResult<Vec<Token>> {

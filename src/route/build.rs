@@ -6,7 +6,7 @@ use super::convert::Convert;
 use super::pattern::{Pattern, Shape};
 use super::rule::{MAX_METHODS, MAX_PARTS, Part, RuleError, RuleSpec, Test, Token, parts};
 use super::table::Table;
-use super::{RuleId, Router};
+use super::{Router, RuleId};
 
 /// Collects rules in the order in which equal ones are tried.
 #[derive(Debug)]
@@ -87,7 +87,9 @@ impl RouterBuilder {
             Some(names) => self.method_bits(names)?,
         };
         let id = self.rules.len() as u32;
-        let state = path.into_iter().fold(0, |state, part| self.step(state, part));
+        let state = path
+            .into_iter()
+            .fold(0, |state, part| self.step(state, part));
         self.states[state as usize].rules.push(id);
         let variables = variables(&spec);
         self.rules.push(Entry {
@@ -232,7 +234,9 @@ fn variables(spec: &RuleSpec) -> Box<[(Box<str>, Convert)]> {
         match known {
             // The text may be the other one's: only Python's converter knows what to do with it.
             Some((_, convert)) => *convert = Convert::Python,
-            None if fits => variables.push((variable.name.as_str().into(), variable.convert.clone())),
+            None if fits => {
+                variables.push((variable.name.as_str().into(), variable.convert.clone()))
+            }
             None => variables.push((variable.name.as_str().into(), Convert::Python)),
         }
     }

@@ -124,11 +124,10 @@ impl Router {
     ) -> Outcome {
         let outcome = self.find_with(host, path, method, websocket, out, &mut Nobody);
         if let Outcome::Match(id) = outcome {
-            let rule = &self.rules[id.0 as usize];
-            if rule.deferred {
+            if self.is_deferred(id) {
                 return Outcome::NeedsPython(Need::Redirect(id));
             }
-            if rule.python {
+            if self.needs_converters(id) {
                 return Outcome::NeedsPython(Need::Values(id));
             }
         }
@@ -197,6 +196,18 @@ impl Router {
     pub fn variables(&self, id: RuleId) -> impl Iterator<Item = &str> {
         let variables = self.rules[id.0 as usize].variables.iter();
         variables.map(|(name, _)| &**name)
+    }
+
+    /// Whether a match of this rule may be answered with a redirect that only Python can build.
+    #[must_use]
+    pub fn is_deferred(&self, id: RuleId) -> bool {
+        self.rules[id.0 as usize].deferred
+    }
+
+    /// Whether values of this rule go through converters written in Python.
+    #[must_use]
+    pub fn needs_converters(&self, id: RuleId) -> bool {
+        self.rules[id.0 as usize].python
     }
 
     /// The regular expressions an [`Oracle`] is asked for, in Python's syntax.

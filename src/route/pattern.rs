@@ -36,11 +36,18 @@ pub enum End {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Shape {
     /// `[^/]{min,max}`
-    Text { min: usize, max: usize },
+    Text {
+        min: usize,
+        max: usize,
+    },
     /// `\d+`, `-?\d+`
-    Int { signed: bool },
+    Int {
+        signed: bool,
+    },
     /// `\d+\.\d+`, `-?\d+\.\d+`
-    Float { signed: bool },
+    Float {
+        signed: bool,
+    },
     Uuid,
     /// `[^/].*?`: lazy, and no newline after the first character.
     Path,
@@ -306,7 +313,8 @@ impl Shape {
     }
 }
 
-pub(super) const UUID: &str = "[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}";
+pub(super) const UUID: &str =
+    "[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}";
 
 /// A repetition count; without a sign, which `re` would take literally.
 fn count(digits: &str) -> Option<usize> {

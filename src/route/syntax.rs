@@ -71,7 +71,10 @@ fn converter(kind: &str, arguments: &str, name: &str) -> Result<Variable, RuleEr
             let bounds = match read.number::<u32>(2, "length").ok_or_else(bad)? {
                 Some(length) => length.to_string(),
                 None => {
-                    let min = read.number::<u32>(0, "minlength").ok_or_else(bad)?.unwrap_or(1);
+                    let min = read
+                        .number::<u32>(0, "minlength")
+                        .ok_or_else(bad)?
+                        .unwrap_or(1);
                     let max = read.number::<u32>(1, "maxlength").ok_or_else(bad)?;
                     format!("{min},{}", max.map_or(String::new(), |max| max.to_string()))
                 }

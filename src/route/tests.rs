@@ -39,9 +39,15 @@ fn converts_exactly() {
     let router = router(&["/i/<int(signed=True):n>", "/f/<float:n>", "/d/<int(3):n>"]);
     assert_eq!(get(&router, "/i/-007").1, [Value::Int(-7)]);
     assert_eq!(get(&router, "/i/٣").1, [Value::Int(3)]);
-    assert_eq!(get(&router, "/i/9223372036854775807").1, [Value::Int(i64::MAX)]);
+    assert_eq!(
+        get(&router, "/i/9223372036854775807").1,
+        [Value::Int(i64::MAX)]
+    );
     let big = "9223372036854775808";
-    assert_eq!(get(&router, "/i/9223372036854775808").1, [Value::BigInt(big)]);
+    assert_eq!(
+        get(&router, "/i/9223372036854775808").1,
+        [Value::BigInt(big)]
+    );
     assert_eq!(get(&router, "/f/1.50").1, [Value::Float(1.5)]);
     assert_eq!(get(&router, "/f/1.5x").0, Outcome::NotFound);
     assert_eq!(get(&router, "/d/12").0, Outcome::NotFound);
@@ -63,7 +69,10 @@ fn asks_for_the_slash_and_merges_slashes() {
     let redirect = |path: &str| Outcome::Redirect(path.to_owned());
     assert_eq!(get(&router, "/branch").0, redirect("/branch/"));
     assert_eq!(get(&router, "/x/y").0, redirect("/x/y/"));
-    assert_eq!(get(&router, "/x/y/"), (matched(1), vec![Value::Text("x/y")]));
+    assert_eq!(
+        get(&router, "/x/y/"),
+        (matched(1), vec![Value::Text("x/y")])
+    );
     assert_eq!(get(&router, "/a//b").0, redirect("/a//b/"));
     assert_eq!(get(&self::router(&["/a/b"]), "/a///b").0, redirect("/a/b"));
     assert_eq!(get(&router, "").0, Outcome::NotFound);
@@ -80,7 +89,10 @@ fn collects_the_methods_of_every_rule_that_nearly_matched() {
     let mut captures = Captures::default();
     let outcome = router.find(None, "/x", "POST", false, &mut captures);
     assert_eq!(outcome, Outcome::MethodNotAllowed);
-    assert_eq!(router.allowed(&captures).collect::<Vec<_>>(), ["GET", "HEAD", "PUT"]);
+    assert_eq!(
+        router.allowed(&captures).collect::<Vec<_>>(),
+        ["GET", "HEAD", "PUT"]
+    );
     let outcome = router.find(None, "/x", "PUT", false, &mut captures);
     assert_eq!(outcome, matched(1));
     let outcome = router.find(None, "/x", "GET", true, &mut captures);
@@ -97,10 +109,19 @@ fn takes_the_domain_first() {
     }
     let router = builder.build();
     let mut captures = Captures::default();
-    assert_eq!(router.find(Some("de"), "/", "GET", false, &mut captures), matched(1));
+    assert_eq!(
+        router.find(Some("de"), "/", "GET", false, &mut captures),
+        matched(1)
+    );
     assert_eq!(captures.values(), [Value::Text("de")]);
-    assert_eq!(router.find(Some("www"), "/4", "GET", false, &mut captures), matched(2));
-    assert_eq!(router.find(None, "/", "GET", false, &mut captures), matched(0));
+    assert_eq!(
+        router.find(Some("www"), "/4", "GET", false, &mut captures),
+        matched(2)
+    );
+    assert_eq!(
+        router.find(None, "/", "GET", false, &mut captures),
+        matched(0)
+    );
 }
 
 #[test]
@@ -116,7 +137,10 @@ fn leaves_unknown_expressions_to_python_only_when_they_are_reached() {
     builder.add(RuleSpec::parse("/plain").unwrap()).unwrap();
     let router = builder.build();
     assert_eq!(router.expressions(), [r"(?P<__route_0>[a-c]+)\Z"]);
-    assert_eq!(get(&router, "/c/abc").0, Outcome::NeedsPython(Need::Expression));
+    assert_eq!(
+        get(&router, "/c/abc").0,
+        Outcome::NeedsPython(Need::Expression)
+    );
     assert_eq!(get(&router, "/plain").0, matched(1));
     assert_eq!(get(&router, "/other").0, Outcome::NotFound);
 }
@@ -136,7 +160,10 @@ fn reads_arguments_and_refuses_malformed_rules() {
         assert_eq!(get(&rules, path).0, Outcome::NotFound, "{path}");
     }
     for rule in ["/<", "/<int:>", "/<a b>", "/<int(:x>", "/<1a>"] {
-        assert!(matches!(RuleSpec::parse(rule), Err(RuleError::Malformed(_))), "{rule}");
+        assert!(
+            matches!(RuleSpec::parse(rule), Err(RuleError::Malformed(_))),
+            "{rule}"
+        );
     }
     assert_eq!(RuleSpec::parse("x"), Err(RuleError::NoSlash));
     let unknown = RuleSpec::parse("/<slug:x>");
