@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -104,7 +105,8 @@ def __getattr__(name: str) -> t.Any:
     home = _HOME.get(name)
     if home is not None:
         value = getattr(import_module(f".{home}", __name__), name)
-        globals()[name] = value
+        # Not `globals()`: the submodule of that name hides the function here.
+        setattr(sys.modules[__name__], name, value)
         return value
     if name in _SUBMODULES:
         return import_module(f".{name}", __name__)
@@ -122,4 +124,4 @@ def __getattr__(name: str) -> t.Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__, *_SUBMODULES})
+    return sorted({*vars(sys.modules[__name__]), *__all__, *_SUBMODULES})

@@ -206,7 +206,9 @@ class Settings:
         Returns:
             Names and values; `max_connections` is this reactor's share.
         """
-        values: dict[str, object] = {item.name: getattr(self, item.name) for item in fields(self) if item.metadata["core"]}
+        values: dict[str, object] = {
+            item.name: getattr(self, item.name) for item in fields(self) if item.metadata["core"]
+        }
         values["max_connections"] = max(1, self.max_connections // self.threads)
         return values
 

@@ -1,0 +1,191 @@
+"""The threads of one serving process: reactors, the pool, and how all of them end together.
+
+The first reactor belongs to the thread that calls; the others get Python threads of their own, and so does the pool,
+because attaching a foreign thread to the interpreter costs more than a request. Whatever ends a reactor ends the
+process: planned through `drain` or `abort`, unplanned as a failure that drains the rest.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, Callable
+
+from .errors import ServeError, say
+
+if TYPE_CHECKING:
+    from bustapi._core import Listener, Reactor
+
+    from .settings import Settings
+
+#: Seconds that threads get beyond the grace to come back from their last call.
+SLACK = 2.0
+
+
+class ThreadHost:
+    """Reactors and pool of one process.
+
+    Use it as a context: entering starts the other threads, leaving joins them.
+
+    Args:
+        app: The application.
+        groups: The listeners of each reactor.
+        settings: The resolved settings; there is one reactor a group.
+
+    Raises:
+        ServeError: The core refused a setting.
+    """
+
+    def __init__(self, app: Any, groups: list[list[Listener]], settings: Settings) -> None:
+        from bustapi._core import Dispatcher, Pool, Reactor
+
+        self._settings = settings
+        self._groups = groups
+        values = settings.for_core()
+        self._pool: Pool | None = None
+        if settings.pool_threads:
+            self._pool = values["pool"] = Pool(settings.pool_threads, settings.pool_queue)
+        try:
+            dispatcher = Dispatcher(app)
+            self._reactors = [Reactor(dispatcher, group, dict(values)) for group in groups]
+        except OSError as error:
+            raise ServeError(f"cannot set up the server: {error.strerror or error}") from error
+        self._threads: list[threading.Thread] = []
+        self._pool_threads: list[threading.Thread] = []
+        self._switch_interval: float | None = None
+        # Plain attributes, no locks: they are written by signal handlers.
+        self._deadline: float | None = None
+        self._aborted = False
+        self._pool_closed = False
+        #: True once a reactor or a pool thread ended that nobody asked to end.
+        self.failed = False
+        #: True when a thread did not come back in time.
+        self.stuck = False
+
+    @property
+    def first(self) -> Reactor:
+        """The reactor of the calling thread."""
+        return self._reactors[0]
+
+    @property
+    def draining(self) -> bool:
+        """True once the end was asked for."""
+        return self._deadline is not None
+
+    def __enter__(self) -> ThreadHost:
+        if self._pool is not None:
+            self._switch_interval = sys.getswitchinterval()
+            sys.setswitchinterval(self._settings.switch_interval)
+        try:
+            for number in range(self._settings.pool_threads if self._pool is not None else 0):
+                self._pool_threads.append(self._start(f"bustapi-pool-{number + 1}", self._work))
+            for index in range(1, len(self._reactors)):
+                self._threads.append(self._start(f"bustapi-reactor-{index + 1}", self._serve_one, index))
+        except RuntimeError as error:
+            self.abort()
+            self.finish()
+            raise ServeError(f"threads, pool_threads: the system refused another thread ({error})") from None
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.finish()
+
+    def serve_first(self, body: Callable[[Reactor], None]) -> None:
+        """Serve with the first reactor until it is finished.
+
+        Args:
+            body: Runs the reactor; its return without a drain counts as a failure, like an exception.
+        """
+        self._guard(body, 0)
+
+    def drain(self) -> None:
+        """Stop accepting, let open requests finish within the grace, then end. Safe from any thread and handler."""
+        if self._deadline is None:
+            self._deadline = time.monotonic() + self._settings.grace
+        for reactor in self._reactors:
+            reactor.drain(self._settings.grace)
+
+    def abort(self) -> None:
+        """End now, whatever is open. Safe from any thread and handler."""
+        self._aborted = True
+        self._deadline = time.monotonic()
+        for reactor in self._reactors:
+            reactor.abort()
+
+    def fail(self, error: BaseException | None, what: str) -> None:
+        """Record an unplanned end and drain the rest.
+
+        Args:
+            error: What was raised, if anything.
+            what: The part that ended, for the log line.
+        """
+        self.failed = True
+        say(f"{what} ended unexpectedly; the server stops" + (f" ({type(error).__name__}: {error})" if error else ""))
+        if error is not None:
+            import traceback
+
+            traceback.print_exception(type(error), error, error.__traceback__)
+        self.drain()
+
+    def finish(self) -> None:
+        """Join every thread within the grace; what does not come back is named and left behind."""
+        if self._deadline is None:
+            # The body left without a drain: it was recorded as a failure, or the caller raised.
+            self.drain()
+        self._join(self._threads)
+        if self._pool is not None:
+            self._pool_closed = True
+            self._pool.close()
+            self._join(self._pool_threads)
+        late = [thread.name for thread in (*self._threads, *self._pool_threads) if thread.is_alive()]
+        if late:
+            self.stuck = True
+            say(f"still busy after the grace of {self._settings.grace:g} s: {', '.join(late)}")
+        if self._switch_interval is not None:
+            sys.setswitchinterval(self._switch_interval)
+            self._switch_interval = None
+
+    def _start(self, name: str, target: Callable[..., None], *args: object) -> threading.Thread:
+        # Daemons, since a view that never returns must not keep the interpreter; `finish` joins the others.
+        thread = threading.Thread(target=target, name=name, args=args, daemon=True)
+        thread.start()
+        return thread
+
+    def _serve_one(self, index: int) -> None:
+        self._guard(lambda reactor: reactor.run(), index)
+
+    def _guard(self, body: Callable[[Reactor], None], index: int) -> None:
+        what = f"reactor {index + 1}"
+        try:
+            body(self._reactors[index])
+        except BaseException as error:
+            self.fail(error, what)
+        else:
+            if not self.draining:
+                self.fail(None, what)
+        finally:
+            # A listener without a reactor would take connections that nobody answers.
+            for listener in self._groups[index]:
+                listener.close()
+
+    def _work(self) -> None:
+        pool = self._pool
+        if pool is None:
+            return
+        try:
+            pool.worker()
+        except BaseException as error:
+            self.fail(error, threading.current_thread().name)
+        else:
+            if not self._pool_closed:
+                self.fail(None, threading.current_thread().name)
+
+    def _join(self, threads: list[threading.Thread]) -> None:
+        for thread in threads:
+            while thread.is_alive():
+                # Looked at again each round: a second signal moves the deadline.
+                left = (self._deadline or 0.0) + SLACK - time.monotonic()
+                if left <= 0:
+                    break
+                thread.join(min(left, 0.2))

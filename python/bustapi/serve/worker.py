@@ -1,0 +1,115 @@
+"""A worker's side of the bond with its supervisor: inherited listeners and the lifeline.
+
+The supervisor leaves descriptors and slot number in the environment. `claim` takes them out again, so that processes
+which the application starts inherit neither. The lifeline is one end of a socket pair: the worker reports on it that
+it serves, and reads its end of file when the supervisor is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from .errors import SettingsError
+
+if TYPE_CHECKING:
+    from bustapi._core import Listener
+
+    from .host import ThreadHost
+
+ENV_SLOT = "BUSTAPI_WORKER_SLOT"
+ENV_FDS = "BUSTAPI_WORKER_FDS"
+ENV_LIFELINE = "BUSTAPI_WORKER_LIFELINE"
+
+READY = b"R"
+
+
+def is_worker() -> bool:
+    """Tell whether this process was started by a supervisor and has not claimed its listeners yet."""
+    return ENV_FDS in os.environ
+
+
+def environment(slot: int, groups: list[list[int]], lifeline: int) -> dict[str, str]:
+    """Write what a worker inherits.
+
+    Args:
+        slot: Number of the worker, from 0.
+        groups: The descriptors of each reactor's listeners.
+        lifeline: The worker's end of the lifeline.
+
+    Returns:
+        Environment variables.
+    """
+    return {
+        ENV_SLOT: str(slot),
+        ENV_FDS: ";".join(",".join(str(fd) for fd in group) for group in groups),
+        ENV_LIFELINE: str(lifeline),
+    }
+
+
+class Inheritance:
+    """What a worker got: its slot, its listeners, its lifeline."""
+
+    def __init__(self, slot: int, groups: list[list[Listener]], lifeline: socket.socket) -> None:
+        self.slot = slot
+        self.groups = groups
+        self._lifeline = lifeline
+
+    def report_ready(self) -> None:
+        """Tell the supervisor that this worker serves."""
+        try:
+            self._lifeline.send(READY)
+        except OSError:
+            # It is gone; `watch` finds out.
+            return
+
+    def watch(self, host: ThreadHost, grace: float) -> None:
+        """Drain when the supervisor is gone, and end for good when that does not work.
+
+        Args:
+            host: What to drain.
+            grace: Seconds that the drain may take.
+        """
+
+        def wait() -> None:
+            try:
+                while self._lifeline.recv(64):
+                    continue
+            except OSError:
+                pass
+            if not host.draining:
+                host.drain()
+            time.sleep(grace + 5.0)
+            os._exit(1)
+
+        threading.Thread(target=wait, name="bustapi-lifeline", daemon=True).start()
+
+
+def claim() -> Inheritance:
+    """Take over what the supervisor left in the environment.
+
+    Returns:
+        The listeners, ready for reactors.
+
+    Raises:
+        SettingsError: The variables are set, but not by a supervisor of this version.
+    """
+    from bustapi._core import Listener
+
+    values = {name: os.environ.pop(name, "") for name in (ENV_SLOT, ENV_FDS, ENV_LIFELINE)}
+    try:
+        slot = int(values[ENV_SLOT])
+        numbers = [[int(fd) for fd in group.split(",")] for group in values[ENV_FDS].split(";")]
+        lifeline_fd = int(values[ENV_LIFELINE])
+        for fd in (lifeline_fd, *(fd for group in numbers for fd in group)):
+            os.set_inheritable(fd, False)
+        lifeline = socket.socket(fileno=lifeline_fd)
+        groups = [[Listener.from_fd(fd) for fd in group] for group in numbers]
+    except (ValueError, OSError) as error:
+        raise SettingsError(
+            f"{ENV_FDS}: is for workers only and names no usable descriptors ({error})", "environment"
+        ) from None
+    return Inheritance(slot, groups, lifeline)

@@ -1,0 +1,259 @@
+"""Form bodies: fields and files out of a request's stream."""
+
+from __future__ import annotations
+
+import typing as t
+from urllib.parse import parse_qsl
+
+from ._internal import _plain_int
+from .datastructures import FileStorage, Headers, MultiDict
+from .exceptions import RequestEntityTooLarge
+from .http import parse_options_header
+from .sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+from .wsgi import get_content_length, get_input_stream
+
+_Parsed = t.Tuple[t.IO[bytes], "MultiDict[str, str]", "MultiDict[str, FileStorage]"]
+_CHARSETS = frozenset(("ascii", "us-ascii", "utf-8", "iso-8859-1"))
+# Files over this size go to the disk.
+_SPOOL_SIZE = 500 * 1024
+
+
+def default_stream_factory(
+    total_content_length: int | None,
+    content_type: str | None,
+    filename: str | None,
+    content_length: int | None = None,
+) -> t.IO[bytes]:
+    """Return where to put a file's content: in memory while it is small, then on disk."""
+    # Only requests with files need tempfile, which is slow to import.
+    from tempfile import SpooledTemporaryFile
+
+    return t.cast(t.IO[bytes], SpooledTemporaryFile(max_size=_SPOOL_SIZE, mode="rb+"))
+
+
+def parse_form_data(
+    environ: dict[str, t.Any],
+    stream_factory: t.Callable[..., t.IO[bytes]] | None = None,
+    max_form_memory_size: int | None = None,
+    max_content_length: int | None = None,
+    cls: t.Any = None,
+    silent: bool = True,
+    *,
+    max_form_parts: int | None = None,
+) -> _Parsed:
+    """Parse the form in an environ. See `FormDataParser` for the arguments.
+
+    Returns:
+        The stream, the fields and the files.
+    """
+    parser = FormDataParser(
+        stream_factory, max_form_memory_size, max_content_length, cls, silent, max_form_parts=max_form_parts
+    )
+    return parser.parse_from_environ(environ)
+
+
+class FormDataParser:
+    """Parses forms of both media types.
+
+    Args:
+        stream_factory: Returns a file object for each uploaded file, see `default_stream_factory`.
+        max_form_memory_size: Bytes that fields of a multipart form may have.
+        max_content_length: Bytes that the body may have.
+        cls: The class of the results, `MultiDict` by default.
+        silent: Take a malformed body as an empty one.
+        max_form_parts: Parts that a multipart form may have.
+
+    Compatible with: werkzeug.formparser.FormDataParser (3.1)
+    """
+
+    def __init__(
+        self,
+        stream_factory: t.Callable[..., t.IO[bytes]] | None = None,
+        max_form_memory_size: int | None = None,
+        max_content_length: int | None = None,
+        cls: t.Any = None,
+        silent: bool = True,
+        *,
+        max_form_parts: int | None = None,
+    ) -> None:
+        self.stream_factory = stream_factory or default_stream_factory
+        self.max_form_memory_size = max_form_memory_size
+        self.max_content_length = max_content_length
+        self.max_form_parts = max_form_parts
+        self.cls = MultiDict if cls is None else cls
+        self.silent = silent
+
+    def parse_from_environ(self, environ: dict[str, t.Any]) -> _Parsed:
+        """Parse the body of a WSGI request."""
+        mimetype, options = parse_options_header(environ.get("CONTENT_TYPE"))
+        stream = get_input_stream(environ, max_content_length=self.max_content_length)
+        return self.parse(stream, mimetype, get_content_length(environ), options)
+
+    def parse(
+        self,
+        stream: t.IO[bytes],
+        mimetype: str,
+        content_length: int | None,
+        options: dict[str, str] | None = None,
+    ) -> _Parsed:
+        """Parse a stream.
+
+        Args:
+            stream: The body; it is left alone if its type is no form.
+            mimetype: The media type.
+            content_length: The declared length.
+            options: Parameters of the media type.
+
+        Returns:
+            The stream, the fields and the files.
+        """
+        parsers: dict[str, t.Any] = {
+            "multipart/form-data": self._parse_multipart,
+            "application/x-www-form-urlencoded": self._parse_urlencoded,
+        }
+        parse = parsers.get(mimetype)
+        if parse is not None:
+            try:
+                return parse(stream, mimetype, content_length, options or {})  # type: ignore[no-any-return]
+            except ValueError:
+                if not self.silent:
+                    raise
+        return stream, self.cls(), self.cls()
+
+    def _parse_multipart(
+        self, stream: t.IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str]
+    ) -> _Parsed:
+        boundary = options.get("boundary", "").encode("ascii")
+        if not boundary:
+            raise ValueError("Missing boundary")
+        parser = MultiPartParser(
+            self.stream_factory, self.max_form_memory_size, self.cls, max_form_parts=self.max_form_parts
+        )
+        return (stream, *parser.parse(stream, boundary, content_length))
+
+    def _parse_urlencoded(
+        self, stream: t.IO[bytes], mimetype: str, content_length: int | None, options: dict[str, str]
+    ) -> _Parsed:
+        text = stream.read().decode()
+        pairs = parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
+        return stream, self.cls(pairs), self.cls()
+
+
+class _Part:
+    """The part that is being read: its head, and where its content goes."""
+
+    def __init__(self, head: Field | File, target: t.Any, write: t.Callable[[bytes], t.Any]) -> None:
+        self.head = head
+        self.target = target
+        self.write = write
+        self.size = 0
+
+
+class MultiPartParser:
+    """Parses multipart forms.
+
+    Args:
+        stream_factory: Returns a file object for each uploaded file.
+        max_form_memory_size: Bytes that a field, and what waits in the buffer, may have.
+        cls: The class of the results, `MultiDict` by default.
+        buffer_size: Bytes a read.
+        max_form_parts: Parts allowed.
+
+    Compatible with: werkzeug.formparser.MultiPartParser (3.1)
+    """
+
+    def __init__(
+        self,
+        stream_factory: t.Callable[..., t.IO[bytes]] | None = None,
+        max_form_memory_size: int | None = None,
+        cls: t.Any = None,
+        buffer_size: int = 64 * 1024,
+        max_form_parts: int | None = None,
+    ) -> None:
+        self.stream_factory = stream_factory or default_stream_factory
+        self.max_form_memory_size = max_form_memory_size
+        self.max_form_parts = max_form_parts
+        self.cls = MultiDict if cls is None else cls
+        self.buffer_size = buffer_size
+
+    def fail(self, message: str) -> t.NoReturn:
+        """Reject the body.
+
+        Raises:
+            ValueError: Always.
+        """
+        raise ValueError(message)
+
+    def get_part_charset(self, headers: Headers) -> str:
+        """Return the charset of a field: the one it names, if that is a harmless one, else UTF-8."""
+        charset = parse_options_header(headers.get("content-type"))[1].get("charset", "").lower()
+        return charset if charset in _CHARSETS else "utf-8"
+
+    def start_file_streaming(self, event: File, total_content_length: int | None) -> t.IO[bytes]:
+        """Return where a file's content goes."""
+        try:
+            length = _plain_int(event.headers["content-length"])
+        except (KeyError, ValueError):
+            length = 0
+        return self.stream_factory(
+            total_content_length=total_content_length,
+            filename=event.filename,
+            content_type=event.headers.get("content-type"),
+            content_length=length,
+        )
+
+    def parse(
+        self, stream: t.IO[bytes], boundary: bytes, content_length: int | None
+    ) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+        """Parse a stream to its end.
+
+        Raises:
+            ValueError: The body is malformed.
+            RequestEntityTooLarge: A limit is reached.
+        """
+        decoder = MultipartDecoder(boundary, self.max_form_memory_size, max_parts=self.max_form_parts)
+        fields: list[tuple[str, str]] = []
+        files: list[tuple[str, FileStorage]] = []
+        part: _Part | None = None
+        for block in _blocks(stream.read, self.buffer_size):
+            decoder.receive_data(block)
+            while True:
+                event = decoder.next_event()
+                if isinstance(event, (NeedData, Epilogue)):
+                    break
+                if isinstance(event, Field):
+                    chunks: list[bytes] = []
+                    part = _Part(event, chunks, chunks.append)
+                elif isinstance(event, File):
+                    target = self.start_file_streaming(event, content_length)
+                    part = _Part(event, target, target.write)
+                elif isinstance(event, Data) and part is not None:
+                    self._take(part, event.data)
+                    if not event.more_data:
+                        self._finish(part, fields, files)
+        return self.cls(fields), self.cls(files)
+
+    def _take(self, part: _Part, data: bytes) -> None:
+        part.size += len(data)
+        limit = self.max_form_memory_size
+        if limit is not None and part.size > limit and isinstance(part.head, Field):
+            raise RequestEntityTooLarge()
+        part.write(data)
+
+    def _finish(self, part: _Part, fields: list[t.Any], files: list[t.Any]) -> None:
+        head = part.head
+        if isinstance(head, Field):
+            text = b"".join(part.target).decode(self.get_part_charset(head.headers), "replace")
+            fields.append((head.name, text))
+        else:
+            part.target.seek(0)
+            files.append((head.name, FileStorage(part.target, head.filename, head.name, headers=head.headers)))
+
+
+def _blocks(read: t.Callable[[int], bytes], size: int) -> t.Iterator[bytes | None]:
+    """Yield what is read, and None at the end."""
+    while True:
+        block = read(size)
+        yield block or None
+        if not block:
+            return
