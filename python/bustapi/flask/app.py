@@ -567,7 +567,9 @@ class Flask(App):
         """
         return self.async_to_sync(func) if iscoroutinefunction(func) else func
 
-    def async_to_sync(self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Callable[..., t.Any]:
+    def async_to_sync(
+        self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]
+    ) -> t.Callable[..., t.Any]:
         """Return a plain function that runs a coroutine function to its end; a hook for subclasses.
 
         Args:
@@ -711,7 +713,9 @@ class Flask(App):
         return response
 
     def _force_response(self, value: t.Any) -> Response:
-        problem = "The view function did not return a valid response. " + _BODY_TYPES.format(type(value).__name__)
+        problem = "The view function did not return a valid response. " + _BODY_TYPES.format(
+            type(value).__name__
+        )
         if not isinstance(value, BaseResponse) and not callable(value):
             raise TypeError(problem)
         try:
@@ -760,5 +764,6 @@ def _is_http_exception(error: Exception) -> bool:
         return True
     # Raised by code that got hold of the real class before the names were ours.
     return any(
-        cls.__name__ == "HTTPException" and cls.__module__ == "werkzeug.exceptions" for cls in type(error).__mro__
+        cls.__name__ == "HTTPException" and cls.__module__ == "werkzeug.exceptions"
+        for cls in type(error).__mro__
     )

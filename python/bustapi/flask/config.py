@@ -47,7 +47,7 @@ class ConfigAttribute(t.Generic[T]):
         obj.config[self.__name__] = value
 
 
-class Config(t.Dict[str, t.Any]):
+class Config(dict[str, t.Any]):
     """A dict of settings. Only upper-case names are taken from the sources it can load.
 
     Args:
@@ -81,7 +81,9 @@ class Config(t.Dict[str, t.Any]):
             " Set this variable and make it point to a configuration file"
         )
 
-    def from_prefixed_env(self, prefix: str = "FLASK", *, loads: t.Callable[[str], t.Any] = _json_loads) -> bool:
+    def from_prefixed_env(
+        self, prefix: str = "FLASK", *, loads: t.Callable[[str], t.Any] = _json_loads
+    ) -> bool:
         """Load environment variables that begin with a prefix and an underscore.
 
         Args:
@@ -186,7 +188,9 @@ class Config(t.Dict[str, t.Any]):
         self.update((name, value) for name, value in merged.items() if name.isupper())
         return True
 
-    def get_namespace(self, namespace: str, lowercase: bool = True, trim_namespace: bool = True) -> dict[str, t.Any]:
+    def get_namespace(
+        self, namespace: str, lowercase: bool = True, trim_namespace: bool = True
+    ) -> dict[str, t.Any]:
         """Return the settings whose names begin with a prefix.
 
         Args:

@@ -58,7 +58,7 @@ _LIST_MUTATORS = (
 _DICT_MUTATORS = ("clear", "pop", "popitem", "__delitem__")
 
 
-class RegistryList(t.List[V]):
+class RegistryList(list[V]):
     """A list whose every change is counted.
 
     Args:
@@ -79,7 +79,7 @@ class RegistryList(t.List[V]):
         return list(self)
 
 
-class RegistryDict(t.Dict[K, V]):
+class RegistryDict(dict[K, V]):
     """A dict whose every change is counted.
 
     Args:
@@ -130,7 +130,7 @@ class RegistryDict(t.Dict[K, V]):
         return dict, (dict(self),)
 
 
-class RegistryDefaultDict(t.DefaultDict[K, V]):
+class RegistryDefaultDict(defaultdict[K, V]):
     """A defaultdict whose every change, also in what is stored in it, is counted.
 
     Args:
