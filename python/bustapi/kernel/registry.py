@@ -96,13 +96,13 @@ class RegistryDict(dict[K, V]):
         self._generation = generation
         self._nested = nested
         for key, value in dict(items).items():
-            super().__setitem__(key, self._adopt(value))
+            dict.__setitem__(self, key, self._adopt(value))
 
     def _adopt(self, value: t.Any) -> t.Any:
         return adopt(self._generation, value) if self._nested else value
 
     def __setitem__(self, key: K, value: V) -> None:
-        super().__setitem__(key, self._adopt(value))
+        dict.__setitem__(self, key, self._adopt(value))
         self._generation.bump()
 
     def setdefault(self, key: K, default: t.Any = None) -> t.Any:
@@ -146,7 +146,7 @@ class RegistryDefaultDict(defaultdict[K, V]):
         self._generation = generation
         self._nested = True
         for key, value in dict(items).items():
-            super().__setitem__(key, self._adopt(value))
+            dict.__setitem__(self, key, self._adopt(value))
 
     def __missing__(self, key: K) -> V:
         assert self.default_factory is not None
