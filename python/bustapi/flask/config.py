@@ -6,6 +6,8 @@ import errno
 import os
 import typing as t
 
+from ..kernel.registry import DICT_MUTATORS, Generation, count_changes
+
 if t.TYPE_CHECKING:
     from .sansio.app import App
 
@@ -56,6 +58,9 @@ class Config(dict[str, t.Any]):
 
     Compatible with: flask.Config (3.1)
     """
+
+    #: What counts its changes: the application's counter once it belongs to one.
+    _generation = Generation()
 
     def __init__(self, root_path: str | os.PathLike[str], defaults: dict[str, t.Any] | None = None) -> None:
         super().__init__(defaults or {})
@@ -204,6 +209,14 @@ class Config(dict[str, t.Any]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {super().__repr__()}>"
+
+    def __getstate__(self) -> dict[str, t.Any]:
+        # A copy belongs to no application.
+        return {name: value for name, value in self.__dict__.items() if name != "_generation"}
+
+
+# Debug mode, for one, decides what the server writes.
+count_changes(Config, dict, DICT_MUTATORS)
 
 
 def _named(error: OSError) -> OSError:

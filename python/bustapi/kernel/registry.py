@@ -56,6 +56,8 @@ _LIST_MUTATORS = (
     "__setitem__",
 )
 _DICT_MUTATORS = ("clear", "pop", "popitem", "__delitem__")
+#: Every method of a plain dict that can change it.
+DICT_MUTATORS = (*_DICT_MUTATORS, "setdefault", "update", "__setitem__", "__ior__")
 
 
 class RegistryList(list[V]):
@@ -199,7 +201,15 @@ def watch_map(url_map: t.Any, generation: Generation) -> None:
     url_map.add = counted_add
 
 
-def _counted(cls: type, base: type, names: t.Iterable[str]) -> None:
+def count_changes(cls: type, base: type, names: t.Iterable[str]) -> None:
+    """Have methods of a container class bump the instance's `_generation` counter.
+
+    Args:
+        cls: The class that gets the methods.
+        base: The built-in type whose methods they call.
+        names: Their names.
+    """
+
     def make(name: str) -> t.Callable[..., t.Any]:
         plain = getattr(base, name)
 
@@ -219,6 +229,6 @@ def _counted(cls: type, base: type, names: t.Iterable[str]) -> None:
         setattr(cls, name, make(name))
 
 
-_counted(RegistryList, list, _LIST_MUTATORS)
-_counted(RegistryDict, dict, _DICT_MUTATORS)
-_counted(RegistryDefaultDict, dict, _DICT_MUTATORS)
+count_changes(RegistryList, list, _LIST_MUTATORS)
+count_changes(RegistryDict, dict, _DICT_MUTATORS)
+count_changes(RegistryDefaultDict, dict, _DICT_MUTATORS)

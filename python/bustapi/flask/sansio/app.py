@@ -118,6 +118,8 @@ class App(Scaffold):
             )
         self.instance_path = instance_path
         self.config = self.make_config(instance_relative_config)
+        if isinstance(self.config, Config):
+            self.config._generation = self._generation
         self.aborter = self.make_aborter()
         self.json: JSONProvider = self.json_provider_class(self)
 
