@@ -239,7 +239,7 @@ class EnvironBuilder:
         self.closed = False
         self.path = iri_to_uri(target.path)
         self.request_uri = path
-        self.base_url = None if base_url is None else iri_to_uri(base_url)  # type: ignore[assignment]
+        self.base_url = None if base_url is None else iri_to_uri(base_url)
         if isinstance(query_string, str):
             self.query_string = query_string
         else:

@@ -37,7 +37,9 @@ _PATIENCE = (1.0, 2.0)
 # where they are imported: walking through all of them every second would cost too much.
 _NEVER = tuple({sys.base_prefix, sys.base_exec_prefix})
 _NOT_WALKED = tuple({*_NEVER, sys.prefix, sys.exec_prefix})
-_TOOL_DIRS = frozenset({"__pycache__", ".git", ".hg", ".tox", ".nox", ".pytest_cache", ".mypy_cache", ".ruff_cache"})
+_TOOL_DIRS = frozenset(
+    {"__pycache__", ".git", ".hg", ".tox", ".nox", ".pytest_cache", ".mypy_cache", ".ruff_cache"}
+)
 
 
 def _iter_module_paths() -> t.Iterator[str]:
@@ -333,7 +335,9 @@ def run_with_reloader(
     if reloader_type not in reloader_loops:
         raise ValueError(f"reloader_type: must be one of {', '.join(reloader_loops)}, not {reloader_type!r}")
     if threading.current_thread() is not threading.main_thread():
-        raise RuntimeError("the reloader needs the main thread, where signals arrive; use use_reloader=False here")
+        raise RuntimeError(
+            "the reloader needs the main thread, where signals arrive; use use_reloader=False here"
+        )
     reloader = reloader_loops[reloader_type](extra_files, exclude_patterns, interval)
     if os.environ.get(ENV_CHILD) == "true":
         _work_and_watch(main_func, reloader)
