@@ -84,7 +84,7 @@ def _dt_as_utc(dt: datetime | None) -> datetime | None:
 _T = t.TypeVar("_T")
 
 
-class _lazy(t.Generic[_T]):  # noqa: N801 - used as a decorator, like `property`
+class _lazy(t.Generic[_T]):
     """An attribute that is computed on first access and then lies in the instance's `__dict__`.
 
     It defines no `__set__`, so later reads do not come here at all: they cost what a plain attribute costs, a tenth

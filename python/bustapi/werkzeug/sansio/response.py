@@ -39,7 +39,7 @@ from ..utils import get_content_type, header_property
 
 if t.TYPE_CHECKING:
     Status = t.Union[int, str, HTTPStatus]
-    Fields = t.Union[t.Mapping[str, t.Union[str, t.Iterable[str]]], t.Iterable[t.Tuple[str, str]]]
+    Fields = t.Union[t.Mapping[str, t.Union[str, t.Iterable[str]]], t.Iterable[tuple[str, str]]]
 
 #: The status lines of the known codes.
 STATUS_LINES = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
@@ -76,7 +76,7 @@ def _set_property(name: str, doc: str) -> t.Any:
 
         return parse_set_header(self.headers.get(name), write_back)
 
-    def write(self: Response, value: None | str | t.Iterable[str]) -> None:
+    def write(self: Response, value: str | t.Iterable[str] | None) -> None:
         if not value:
             self.headers.pop(name, None)
         elif isinstance(value, str):

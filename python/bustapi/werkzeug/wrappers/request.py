@@ -44,7 +44,7 @@ _SHALLOW = "A shallow request reads no body: it was made with 'shallow=True'."
 _JSON_SOURCES = ("content_type", "data", "get_data", "headers", "is_json", "mimetype", "stream")
 
 
-class _received(_lazy[t.Any]):  # noqa: N801 - used as a decorator
+class _received(_lazy[t.Any]):
     """An attribute that is read from the server's request state on first access."""
 
     def __get__(self, instance: t.Any, owner: type | None = None) -> t.Any:
@@ -129,41 +129,50 @@ class Request(_SansIORequest):
 
         @_received
         def method(self) -> str:
+            """The method in upper case."""
             return self._native.method.upper()
 
         @_received
         def scheme(self) -> str:
+            """`http` or `https`."""
             return self._native.scheme
 
         @_received
         def server(self) -> tuple[str, int | None] | None:
+            """Host and port of the server."""
             return self._native.server
 
         @_received
         def root_path(self) -> str:
+            """Where the application is mounted: at the root."""
             return ""
 
         @_received
         def path(self) -> str:
+            """The path, decoded."""
             path = self._native.path
             return path if path[:1] == "/" and path[1:2] != "/" else "/" + path.lstrip("/")
 
         @_received
         def query_string(self) -> bytes:
+            """What follows `?`, as sent."""
             return self._native.query_string
 
         @_received
         def headers(self) -> EnvironHeaders:
+            """The header fields."""
             if "environ" in self.__dict__:
                 return EnvironHeaders(self.environ)
             return ReceivedHeaders(self._native)
 
         @_received
         def remote_addr(self) -> str | None:
+            """The client's address."""
             return self._native.remote_addr
 
         @_received
         def environ(self) -> dict[str, t.Any]:
+            """The WSGI environment, built on first access."""
             environ = self._native.environ()
             environ["werkzeug.request"] = self
             headers = self.__dict__.get("headers")
@@ -388,9 +397,13 @@ class Request(_SansIORequest):
         """Whether the media type says JSON: `application/json` or `application/*+json`."""
         native = self._native
         # What most clients send, told without parsing.
-        if native is not None and self._stock_json and "environ" not in self.__dict__:
-            if native.header("content-type") == "application/json":
-                return True
+        if (
+            native is not None
+            and self._stock_json
+            and "environ" not in self.__dict__
+            and native.header("content-type") == "application/json"
+        ):
+            return True
         return super().is_json
 
     @property

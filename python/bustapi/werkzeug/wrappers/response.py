@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import typing as t
-from http import HTTPStatus
 from urllib.parse import urljoin
 
 from .._internal import _get_environ, _lazy
@@ -27,7 +26,7 @@ if t.TYPE_CHECKING:
     from ..sansio.response import Fields, Status
     from .request import Request
 
-    Environ = t.Dict[str, t.Any]
+    Environ = dict[str, t.Any]
     Body = t.Union[t.Iterable[bytes], t.Iterable[str], bytes, str]
 
 _new_headers = Headers.__new__
