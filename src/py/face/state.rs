@@ -38,7 +38,7 @@ struct Made {
     request_context: Option<Py<PyAny>>,
 }
 
-/// `bustapi.kernel.serving`, whose functions make the Python objects.
+/// x.
 pub fn kernel(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
     static NATIVE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
     let module = NATIVE.get_or_try_init(py, || {
