@@ -9,6 +9,7 @@ import weakref
 from datetime import timedelta
 
 from ..werkzeug.datastructures import ImmutableDict
+from ..werkzeug.exceptions import BadHost
 from ..werkzeug.routing import BuildError
 from ..werkzeug.wsgi import get_host
 from ._dispatch import Dispatch
@@ -329,6 +330,9 @@ class Flask(Dispatch):
             request.trusted_hosts = config["TRUSTED_HOSTS"]
         # Checked here, so that a host that is not trusted becomes the request's routing exception.
         request.host = get_host(request.environ, request.trusted_hosts)
+        # RFC 9112 3.2. Names that are merely unusual, such as those with underscores, are let through.
+        if not request.host and not request.environ.get("HTTP_HOST", "").isprintable():
+            raise BadHost()
         server_name, subdomain = config["SERVER_NAME"], None
         if self.url_map.host_matching:
             server_name = None

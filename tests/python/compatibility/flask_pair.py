@@ -50,7 +50,7 @@ class Answer(NamedTuple):
 @contextmanager
 def frozen_time() -> Iterator[None]:
     """Have signatures carry the same time on both sides."""
-    with mock.patch("itsdangerous.timed.TimestampSigner.get_timestamp", lambda self: NOW):
+    with mock.patch("itsdangerous.timed.TimestampSigner.get_timestamp", return_value=NOW):
         yield
 
 
