@@ -88,7 +88,9 @@ class Request(_SansIORequest):
     _cached_json: tuple[t.Any, t.Any] = (Ellipsis, Ellipsis)
     _stock_json = True
 
-    def __init__(self, environ: dict[str, t.Any], populate_request: bool = True, shallow: bool = False) -> None:
+    def __init__(
+        self, environ: dict[str, t.Any], populate_request: bool = True, shallow: bool = False
+    ) -> None:
         super().__init__(
             method=environ.get("REQUEST_METHOD", "GET"),
             scheme=environ.get("wsgi.url_scheme", "http"),
@@ -107,7 +109,9 @@ class Request(_SansIORequest):
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._stock_json = not any(
-            name in vars(base) for base in cls.__mro__ if base not in _SansIORequest.__mro__ and base is not Request
+            name in vars(base)
+            for base in cls.__mro__
+            if base not in _SansIORequest.__mro__ and base is not Request
             for name in _JSON_SOURCES
         )
 
@@ -266,7 +270,9 @@ class Request(_SansIORequest):
         self, cache: bool = True, as_text: t.Literal[False] = False, parse_form_data: bool = False
     ) -> bytes: ...
     @t.overload
-    def get_data(self, cache: bool = True, *, as_text: t.Literal[True], parse_form_data: bool = False) -> str: ...
+    def get_data(
+        self, cache: bool = True, *, as_text: t.Literal[True], parse_form_data: bool = False
+    ) -> str: ...
     def get_data(
         self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False
     ) -> bytes | str:
