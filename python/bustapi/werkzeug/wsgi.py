@@ -95,13 +95,11 @@ def get_input_stream(
     """
     stream: t.IO[bytes] = environ["wsgi.input"]
     length = get_content_length(environ)
-    limited = max_content_length is not None
-    if limited and length is not None and length > max_content_length:  # type: ignore[operator]
+    limit = max_content_length
+    if limit is not None and length is not None and length > limit:
         raise RequestEntityTooLarge()
     if "wsgi.input_terminated" in environ:  # the server ends the stream itself
-        return (
-            t.cast(t.IO[bytes], LimitedStream(stream, max_content_length, is_max=True)) if limited else stream
-        )  # type: ignore[arg-type]
+        return stream if limit is None else t.cast(t.IO[bytes], LimitedStream(stream, limit, is_max=True))
     if length is None:
         return io.BytesIO() if safe_fallback else stream
     return t.cast(t.IO[bytes], LimitedStream(stream, length))
