@@ -123,6 +123,13 @@ class Flask(Dispatch):
             view_func=lambda **values: weak().send_static_file(**values),  # type: ignore[union-attr]
         )
 
+    @property
+    def _dialect(self) -> t.Any:
+        # What the server calls; imported when it starts to serve.
+        from . import _native
+
+        return _native
+
     # -- files and templates ---------------------------------------------------------------------------------
 
     def get_send_file_max_age(self, filename: str | None) -> int | None:
