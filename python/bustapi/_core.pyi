@@ -1,7 +1,7 @@
 """The native core, as the Python side sees it."""
 
 import asyncio
-from typing_extensions import Buffer
+from typing_extensions import Buffer, Self
 from typing import Any, final
 
 __version__: str
@@ -98,9 +98,18 @@ class RequestState:
 
 @final
 class Router:
-    """Matches a method and a path to rules of built-in converters."""
+    """An immutable matcher for a list of rules."""
 
-    def __getattr__(self, name: str) -> Any: ...
+    def __new__(
+        cls,
+        rules: list[tuple[Any, ...]],
+        merge_slashes: bool,
+        validation_error: type[BaseException],
+        default_domain: str = "",
+        host_matching: bool = False,
+    ) -> Self: ...
+    def match(self, domain: str, path: str, method: str, websocket: bool) -> tuple[int, Any, Any]: ...
+    def __len__(self) -> int: ...
 
 def json_dumps(value: Any, **options: Any) -> bytes: ...
 def json_loads(data: str | Buffer) -> Any: ...
