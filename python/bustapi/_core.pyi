@@ -8,17 +8,17 @@ from typing_extensions import Buffer
 __version__: str
 
 __all__ = [
+    "Body",
+    "Dispatcher",
+    "Generation",
+    "Listener",
+    "Pool",
+    "Reactor",
+    "RequestState",
+    "Router",
     "__version__",
     "json_dumps",
     "json_loads",
-    "Router",
-    "Generation",
-    "RequestState",
-    "Body",
-    "Pool",
-    "Listener",
-    "Dispatcher",
-    "Reactor",
 ]
 
 @final
