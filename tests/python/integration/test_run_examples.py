@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 import pytest
+
 from run_helpers import started
 
 EXAMPLES = Path(__file__).resolve().parents[3] / "examples"
