@@ -120,10 +120,10 @@ pub struct Dispatcher {
 
 #[pymethods]
 impl Dispatcher {
-    /// `app.generation` must be the `Generation` that its registries count.
+    /// `app._generation` must be the `Generation` that its registries count.
     #[new]
     fn new(app: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let generation = app.getattr(intern!(app.py(), "generation"))?.extract()?;
+        let generation = app.getattr(intern!(app.py(), "_generation"))?.extract()?;
         Ok(Self {
             app: app.clone().unbind(),
             generation,

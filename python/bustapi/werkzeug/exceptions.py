@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     from .datastructures import WWWAuthenticate
     from .wrappers.response import Response
 
-    HeaderList = t.List[t.Tuple[str, str]]
+    HeaderList = list[tuple[str, str]]
 
 
 class HTTPException(Exception):

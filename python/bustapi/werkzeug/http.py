@@ -50,11 +50,30 @@ _token_chars = frozenset("!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcde
 _TOKEN = r"[\w!#$%&'*+\-.^`|~]+"
 
 _entity_headers = frozenset(
-    "allow content-encoding content-language content-length content-location content-md5 content-range content-type "
-    "expires last-modified".split()
+    (
+        "allow",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-location",
+        "content-md5",
+        "content-range",
+        "content-type",
+        "expires",
+        "last-modified",
+    )
 )
 _hop_by_hop_headers = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
 )
 
 
@@ -275,7 +294,7 @@ _quality = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 def parse_accept_header(value: str | None, cls: t.Any = None) -> t.Any:
     """Parse an Accept-like header into `cls` (an `Accept` class); items with a broken quality are left out."""
     if cls is None:
-        from .datastructures import Accept as cls  # noqa: N813
+        from .datastructures import Accept as cls
     if not value:
         return cls(None)
     pairs: list[tuple[str, float]] = []
@@ -296,14 +315,14 @@ def parse_accept_header(value: str | None, cls: t.Any = None) -> t.Any:
 def parse_cache_control_header(value: str | None, on_update: Updated = None, cls: type[_CacheControl] | None = None) -> t.Any:
     """Parse Cache-Control into `cls`, `RequestCacheControl` by default."""
     if cls is None:
-        from .datastructures import RequestCacheControl as cls  # type: ignore[assignment]  # noqa: N813
+        from .datastructures import RequestCacheControl as cls  # type: ignore[assignment]
     return cls(parse_dict_header(value) if value else (), on_update)  # type: ignore[misc]
 
 
 def parse_csp_header(value: str | None, on_update: Updated = None, cls: type[ds.ContentSecurityPolicy] | None = None) -> t.Any:
     """Parse a Content-Security-Policy; a directive without a value is left out."""
     if cls is None:
-        from .datastructures import ContentSecurityPolicy as cls  # noqa: N813
+        from .datastructures import ContentSecurityPolicy as cls
     directives = []
     for policy in (value or "").split(";"):
         name, space, text = policy.strip(" \t").partition(" ")

@@ -244,7 +244,7 @@ class _ObjectAttribute:
 
 
 class LocalProxy(t.Generic[T]):
-    """Stands for an object that is looked up on each use: a context's request, app, session, …
+    """A proxy to an object that is looked up on each use: a context's request, its session and so on.
 
     Args:
         local: A context variable, `Local`, `LocalStack`, or a function that returns the object.

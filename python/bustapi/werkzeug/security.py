@@ -102,7 +102,7 @@ def safe_join(directory: str, *untrusted: str) -> str | None:
         if not part:
             continue
         part = posixpath.normpath(part)
-        if part.startswith("/") or os.path.isabs(part) or part == ".." or part.startswith("../"):
+        if part.startswith(("/", "../")) or os.path.isabs(part) or part == "..":
             return None
         if any(sep in part for sep in _os_alt_seps) or (os.name == "nt" and _is_device(part)):
             return None

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 _T = t.TypeVar("_T")
 
 
-class cached_property(property, t.Generic[_T]):  # noqa: N801 - Werkzeug's name
+class cached_property(property, t.Generic[_T]):
     """A property that computes its value once and keeps it on the instance.
 
     It can be set, which replaces the value, and deleted, which makes the next access compute again. A class with
@@ -70,7 +70,7 @@ class cached_property(property, t.Generic[_T]):  # noqa: N801 - Werkzeug's name
             del values[self.__name__]
 
 
-class environ_property(_DictAccessorProperty[_T]):  # noqa: N801 - Werkzeug's name
+class environ_property(_DictAccessorProperty[_T]):
     """An attribute that reads a key of `self.environ`; read-only unless told otherwise."""
 
     read_only = True
@@ -80,7 +80,7 @@ class environ_property(_DictAccessorProperty[_T]):  # noqa: N801 - Werkzeug's na
         return instance.environ
 
 
-class header_property(_DictAccessorProperty[_T]):  # noqa: N801 - Werkzeug's name
+class header_property(_DictAccessorProperty[_T]):
     """An attribute that reads and writes a field of `self.headers`."""
 
     def lookup(self, instance: t.Any) -> t.Any:
@@ -130,7 +130,7 @@ def _to_ascii(text: str) -> str:
     return normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
 
 
-def redirect(location: str, code: int = 302, Response: type[Response] | None = None) -> Response:  # noqa: N803
+def redirect(location: str, code: int = 302, Response: type[Response] | None = None) -> Response:
     """Return a response that sends the client elsewhere.
 
     Args:
@@ -141,7 +141,7 @@ def redirect(location: str, code: int = 302, Response: type[Response] | None = N
     Compatible with: werkzeug.utils.redirect (3.1)
     """
     if Response is None:
-        from .wrappers.response import Response  # noqa: N814
+        from .wrappers.response import Response
     from markupsafe import escape
 
     shown = escape(location)
@@ -181,7 +181,7 @@ def send_file(
     conditional: bool = True,
     etag: bool | str = True,
     last_modified: datetime | float | None = None,
-    max_age: int | None | t.Callable[[str | None], int | None] = None,
+    max_age: int | t.Callable[[str | None], int | None] | None = None,
     use_x_sendfile: bool = False,
     response_class: type[Response] | None = None,
     _root_path: os.PathLike[str] | str | None = None,
@@ -213,7 +213,7 @@ def send_file(
     from .wsgi import wrap_file
 
     if response_class is None:
-        from .wrappers.response import Response as response_class  # noqa: N813
+        from .wrappers.response import Response as response_class
     path: str | None = None
     file: t.Any = None
     size: int | None = None

@@ -10,7 +10,7 @@ from .exceptions import ClientDisconnected, RequestEntityTooLarge
 from .sansio import utils as _sansio_utils
 from .sansio.utils import host_is_trusted as host_is_trusted
 
-Environ = t.Dict[str, t.Any]
+Environ = dict[str, t.Any]
 
 
 def responder(f: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:

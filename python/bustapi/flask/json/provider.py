@@ -34,6 +34,14 @@ class JSONProvider:
     def __init__(self, app: App) -> None:
         self._app: App = weakref.proxy(app)
 
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        # What the server writes on its own depends on attributes such as `sort_keys`.
+        super().__setattr__(name, value)
+        try:
+            self._app._generation.bump()
+        except (AttributeError, ReferenceError):  # still being made, or used without an application
+            pass
+
     def dumps(self, obj: t.Any, **kwargs: t.Any) -> str:
         """Return `obj` as JSON text; a subclass must define it.
 

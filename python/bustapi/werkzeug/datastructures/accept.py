@@ -9,7 +9,7 @@ import typing as t
 from .structures import ImmutableList
 
 
-class Accept(ImmutableList[t.Tuple[str, float]]):
+class Accept(ImmutableList[tuple[str, float]]):
     """Values with their qualities, the most specific and best first.
 
     Args:

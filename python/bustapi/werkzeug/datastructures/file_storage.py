@@ -150,7 +150,7 @@ class FileMultiDict(MultiDict[str, FileStorage]):
             return
         if isinstance(file, (str, os.PathLike)):
             filename = os.fspath(file) if filename is None else filename
-            file = open(file, "rb")  # noqa: SIM115 - it lives as long as the FileStorage
+            file = open(file, "rb")  # noqa: SIM115 - the storage owns it
         if filename and content_type is None:
             import mimetypes
 

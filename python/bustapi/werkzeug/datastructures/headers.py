@@ -27,7 +27,7 @@ class Headers:
     Compatible with: werkzeug.datastructures.Headers (3.1)
     """
 
-    __slots__ = ("_list", "__dict__", "__weakref__")
+    __slots__ = ("__dict__", "__weakref__", "_list")
 
     _list: list[tuple[str, str]]
 
@@ -210,7 +210,7 @@ class Headers:
     def update(self, arg: t.Any = None, /, **kwargs: t.Any) -> None:
         """Replace fields by those of a `Headers`, a mapping or pairs, then by those given by keyword."""
         if isinstance(arg, (Headers, MultiDict)):
-            for key in arg.keys():
+            for key in arg.keys():  # noqa: SIM118 - iterating a `Headers` gives pairs
                 self.setlist(key, arg.getlist(key))
         elif arg is not None:
             self._replace(arg.items() if isinstance(arg, cabc.Mapping) else arg, isinstance(arg, cabc.Mapping))

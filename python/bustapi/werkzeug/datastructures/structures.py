@@ -49,14 +49,14 @@ def _converted(values: cabc.Iterable[t.Any], type: t.Callable[[t.Any], t.Any]) -
     return result
 
 
-class ImmutableList(ImmutableListMixin, t.List[V]):  # type: ignore[misc]
+class ImmutableList(ImmutableListMixin, list[V]):  # type: ignore[misc]
     """A list that cannot change."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list.__repr__(self)})"
 
 
-class TypeConversionDict(t.Dict[K, V]):
+class TypeConversionDict(dict[K, V]):
     """A dict whose `get` can convert."""
 
     def get(self, key: K, default: t.Any = None, type: t.Callable[[V], t.Any] | None = None) -> t.Any:
@@ -364,7 +364,7 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # type
         return f"{type(self).__name__}({self.dicts!r})"
 
 
-class ImmutableDict(ImmutableDictMixin[K, V], t.Dict[K, V]):  # type: ignore[misc]
+class ImmutableDict(ImmutableDictMixin[K, V], dict[K, V]):  # type: ignore[misc]
     """A dict that cannot change."""
 
     def copy(self) -> dict[K, V]:
@@ -389,7 +389,7 @@ class ImmutableMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # typ
         return self
 
 
-class CallbackDict(UpdateDictMixin[K, V], t.Dict[K, V]):
+class CallbackDict(UpdateDictMixin[K, V], dict[K, V]):
     """A dict that calls a function after each change.
 
     Args:
@@ -523,3 +523,11 @@ class HeaderSet(cabc.MutableSet[str]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._headers!r})"
+
+
+def __getattr__(name: str) -> t.Any:
+    if "OrderedMultiDict" in name:
+        from .ordered import find
+
+        return find(__name__, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
