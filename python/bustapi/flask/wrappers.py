@@ -100,12 +100,7 @@ class Request(RequestBase):
     def _load_form_data(self) -> None:
         super()._load_form_data()
         app = _running_app()
-        if (
-            app is not None
-            and app.debug
-            and self.mimetype != "multipart/form-data"
-            and not self.files
-        ):
+        if app is not None and app.debug and self.mimetype != "multipart/form-data" and not self.files:
             from .debughelpers import attach_enctype_error_multidict
 
             attach_enctype_error_multidict(self)
