@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import typing as t
-from functools import lru_cache, update_wrapper
+from functools import cache, update_wrapper
 
 from ..werkzeug import utils as _utils
 from ..werkzeug.exceptions import abort as _abort
@@ -277,7 +277,7 @@ def get_root_path(import_name: str) -> str:
     return os.path.dirname(os.path.abspath(filename))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _split_blueprint_path(name: str) -> list[str]:
     """Return a blueprint's full name and those of the blueprints around it, innermost first."""
     parts = name.split(".")

@@ -205,7 +205,9 @@ class FlaskClient(Client):
         self.preserve_context = True
         return self
 
-    def __exit__(self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.preserve_context = False
         self._context_stack.close()
 

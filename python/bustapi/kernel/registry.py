@@ -56,9 +56,11 @@ _LIST_MUTATORS = (
     "__setitem__",
 )
 _DICT_MUTATORS = ("clear", "pop", "popitem", "__delitem__")
+#: Every method of a plain dict that can change it.
+DICT_MUTATORS = (*_DICT_MUTATORS, "setdefault", "update", "__setitem__", "__ior__")
 
 
-class RegistryList(t.List[V]):
+class RegistryList(list[V]):
     """A list whose every change is counted.
 
     Args:
@@ -79,7 +81,7 @@ class RegistryList(t.List[V]):
         return list(self)
 
 
-class RegistryDict(t.Dict[K, V]):
+class RegistryDict(dict[K, V]):
     """A dict whose every change is counted.
 
     Args:
@@ -96,13 +98,13 @@ class RegistryDict(t.Dict[K, V]):
         self._generation = generation
         self._nested = nested
         for key, value in dict(items).items():
-            super().__setitem__(key, self._adopt(value))
+            dict.__setitem__(self, key, self._adopt(value))
 
     def _adopt(self, value: t.Any) -> t.Any:
         return adopt(self._generation, value) if self._nested else value
 
     def __setitem__(self, key: K, value: V) -> None:
-        super().__setitem__(key, self._adopt(value))
+        dict.__setitem__(self, key, self._adopt(value))
         self._generation.bump()
 
     def setdefault(self, key: K, default: t.Any = None) -> t.Any:
@@ -130,7 +132,7 @@ class RegistryDict(t.Dict[K, V]):
         return dict, (dict(self),)
 
 
-class RegistryDefaultDict(t.DefaultDict[K, V]):
+class RegistryDefaultDict(defaultdict[K, V]):
     """A defaultdict whose every change, also in what is stored in it, is counted.
 
     Args:
@@ -146,7 +148,7 @@ class RegistryDefaultDict(t.DefaultDict[K, V]):
         self._generation = generation
         self._nested = True
         for key, value in dict(items).items():
-            super().__setitem__(key, self._adopt(value))
+            dict.__setitem__(self, key, self._adopt(value))
 
     def __missing__(self, key: K) -> V:
         assert self.default_factory is not None
@@ -199,7 +201,15 @@ def watch_map(url_map: t.Any, generation: Generation) -> None:
     url_map.add = counted_add
 
 
-def _counted(cls: type, base: type, names: t.Iterable[str]) -> None:
+def count_changes(cls: type, base: type, names: t.Iterable[str]) -> None:
+    """Have methods of a container class bump the instance's `_generation` counter.
+
+    Args:
+        cls: The class that gets the methods.
+        base: The built-in type whose methods they call.
+        names: Their names.
+    """
+
     def make(name: str) -> t.Callable[..., t.Any]:
         plain = getattr(base, name)
 
@@ -219,6 +229,6 @@ def _counted(cls: type, base: type, names: t.Iterable[str]) -> None:
         setattr(cls, name, make(name))
 
 
-_counted(RegistryList, list, _LIST_MUTATORS)
-_counted(RegistryDict, dict, _DICT_MUTATORS)
-_counted(RegistryDefaultDict, dict, _DICT_MUTATORS)
+count_changes(RegistryList, list, _LIST_MUTATORS)
+count_changes(RegistryDict, dict, _DICT_MUTATORS)
+count_changes(RegistryDefaultDict, dict, _DICT_MUTATORS)

@@ -12,10 +12,12 @@ from typing import Any
 from .errors import ServeError, SettingsError
 from .settings import Settings
 
-_QUALIFIERS = frozenset({"use_evalex", "extra_files", "exclude_patterns", "reloader_interval", "reloader_type"})
+_QUALIFIERS = frozenset(
+    {"use_evalex", "extra_files", "exclude_patterns", "reloader_interval", "reloader_type"}
+)
 
 _REFUSED = {
-    "request_handler": "the HTTP server is native and has no handler class; use hooks, or access_log=True",
+    "request_handler": "the HTTP server is native and has no handler class; log requests in an after_request hook",
     "static_files": "give the application a static_folder or a route",
     "passthrough_errors": "an exception never leaves the server; set PROPAGATE_EXCEPTIONS and use the test client",
     "ssl_context": "TLS is not supported yet; put a TLS proxy in front",
@@ -60,7 +62,9 @@ def _map_processes(processes: Any, settings: dict[str, Any]) -> None:
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise SettingsError(f"processes: must be a whole number of at least 1, not {processes!r}")
     if settings.get("workers", processes) != processes:
-        raise SettingsError(f"processes={processes} contradicts workers={settings['workers']!r}; give workers alone")
+        raise SettingsError(
+            f"processes={processes} contradicts workers={settings['workers']!r}; give workers alone"
+        )
     settings["workers"] = processes
 
 

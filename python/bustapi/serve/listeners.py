@@ -121,7 +121,8 @@ def _bind_tcp(settings: Settings) -> Bound:
                 if slot == thread == 0:
                     continue
                 groups[slot][thread] = [
-                    _member(listener, settings.backlog) if members else listener.duplicate() for listener in first
+                    _member(listener, settings.backlog) if members else listener.duplicate()
+                    for listener in first
                 ]
     except OSError as error:
         for listener in first:

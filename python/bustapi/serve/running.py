@@ -59,7 +59,9 @@ def run(
     Compatible with: flask.Flask.run (3.1); threads, workers and the settings are BustAPI only.
     """
     if os.environ.get(ENV_FROM_CLI) == "true":
-        say("app.run() was called while the command line imported the app, and did nothing; guard it with __name__")
+        say(
+            "app.run() was called while the command line imported the app, and did nothing; guard it with __name__"
+        )
         return
     arguments, notes = _prepare(
         app, host, port, debug, load_dotenv, {"threads": threads, "workers": workers, **options}
@@ -185,7 +187,7 @@ async def run_async(
     loop = asyncio.get_running_loop()
     cancelled: asyncio.CancelledError | None = None
     failure: BaseException | None = None
-    with StopSignals(host_.drain, host_.abort):
+    with StopSignals(host_.drain, host_.abort, host_.first.wake, _give_up, settings.grace):
         host_.__enter__()
         task = loop.create_task(attend(host_.first, host_))
         try:
@@ -197,7 +199,7 @@ async def run_async(
                     cancelled = error
                     stop()
             failure = None if task.cancelled() else task.exception()
-            if failure is not None or not host_.draining:
+            if failure is not None:
                 host_.fail(failure, "reactor 1")
         finally:
             # Joining blocks, and views that are still open may need this loop to finish.
@@ -257,7 +259,12 @@ def _run(app: Any, arguments: dict[str, Any], notes: list[str]) -> None:
 
 
 def _prepare(
-    app: Any, host: str | None, port: int | None, debug: bool | None, load_dotenv: bool, options: dict[str, Any]
+    app: Any,
+    host: str | None,
+    port: int | None,
+    debug: bool | None,
+    load_dotenv: bool,
+    options: dict[str, Any],
 ) -> tuple[dict[str, Any], list[str]]:
     check_application(app)
     if load_dotenv and not flag("FLASK_SKIP_DOTENV"):
@@ -299,7 +306,9 @@ def _supervise(settings: Settings) -> None:
     from .supervisor import Supervisor
 
     if threading.current_thread() is not threading.main_thread():
-        raise ServeError("workers: a supervisor needs the main thread, where signals arrive; serve with workers=1 here")
+        raise ServeError(
+            "workers: a supervisor needs the main thread, where signals arrive; serve with workers=1 here"
+        )
     command = own_command()
     bound = listeners.bind(settings)
     try:
@@ -327,22 +336,35 @@ def _serve_here(
         # Before anything is started: a loop that is not installed is found out here.
         new_loop(settings.loop).close()
     host = ThreadHost(app, groups, settings)
-    with StopSignals(host.drain, host.abort) as signals:
-        with host:
-            if inheritance is not None:
-                inheritance.watch(host, settings.grace)
-                inheritance.report_ready()
-            else:
-                banner.announce(addresses, settings)
-            if wants_loop:
-                host.serve_first(lambda reactor: run_on_loop(reactor, host, settings.loop))
-            else:
-                host.serve_first(lambda reactor: reactor.run())
-    code = EXIT_SOFTWARE if host.failed else 128 + signals.received if signals.aborted and signals.received else 0
+    with StopSignals(host.drain, host.abort, host.first.wake, _give_up, settings.grace) as signals, host:
+        if inheritance is not None:
+            inheritance.watch(host, settings.grace)
+            inheritance.report_ready()
+        else:
+            banner.announce(addresses, settings)
+        if wants_loop:
+            host.serve_first(lambda reactor: run_on_loop(reactor, host, settings.loop))
+        else:
+            host.start(hosted=False)
+            host.serve_first(lambda reactor: reactor.run())
+    code = (
+        EXIT_SOFTWARE
+        if host.failed
+        else 128 + signals.received
+        if signals.aborted and signals.received
+        else 0
+    )
     if host.stuck:
         _leave(code or EXIT_SOFTWARE)
     if code:
         raise SystemExit(code)
+
+
+def _give_up(number: int) -> None:
+    """End a process whose main thread does not come back from a view. Called in a thread of its own."""
+    say("still busy after the grace: a view in the main thread")
+    _flush()
+    os._exit(128 + number)
 
 
 def _leave(code: int) -> None:
@@ -356,9 +378,13 @@ def _leave(code: int) -> None:
         raise SystemExit(code)
     if "logging" in sys.modules:
         sys.modules["logging"].shutdown()
+    _flush()
+    os._exit(code)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (AttributeError, OSError, ValueError):
             continue
-    os._exit(code)

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import typing as t
+from io import BytesIO
 from urllib.parse import parse_qsl
 
-from ._internal import _plain_int
+from ._internal import _missing, _plain_int
 from .datastructures import FileStorage, Headers, MultiDict
 from .exceptions import RequestEntityTooLarge
 from .http import parse_options_header
 from .sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 from .wsgi import get_content_length, get_input_stream
 
-_Parsed = t.Tuple[t.IO[bytes], "MultiDict[str, str]", "MultiDict[str, FileStorage]"]
+_Parsed = tuple[t.IO[bytes], "MultiDict[str, str]", "MultiDict[str, FileStorage]"]
 _CHARSETS = frozenset(("ascii", "us-ascii", "utf-8", "iso-8859-1"))
 # Files over this size go to the disk.
 _SPOOL_SIZE = 500 * 1024
+
+
+def __getattr__(name: str) -> t.Any:
+    # Only requests with files need tempfile, which is slow to import.
+    if name != "SpooledTemporaryFile":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tempfile import SpooledTemporaryFile
+
+    globals()[name] = SpooledTemporaryFile
+    return SpooledTemporaryFile
 
 
 def default_stream_factory(
@@ -25,10 +36,17 @@ def default_stream_factory(
     content_length: int | None = None,
 ) -> t.IO[bytes]:
     """Return where to put a file's content: in memory while it is small, then on disk."""
-    # Only requests with files need tempfile, which is slow to import.
-    from tempfile import SpooledTemporaryFile
+    spooled = globals().get("SpooledTemporaryFile", _missing)
+    if spooled is _missing:
+        spooled = __getattr__("SpooledTemporaryFile")
+    if spooled is not None:
+        return t.cast(t.IO[bytes], spooled(max_size=_SPOOL_SIZE, mode="rb+"))
+    # A platform without it: what is or may be long goes to the disk at once.
+    if total_content_length is None or total_content_length > _SPOOL_SIZE:
+        from tempfile import TemporaryFile
 
-    return t.cast(t.IO[bytes], SpooledTemporaryFile(max_size=_SPOOL_SIZE, mode="rb+"))
+        return t.cast(t.IO[bytes], TemporaryFile("rb+"))
+    return BytesIO()
 
 
 def parse_form_data(
@@ -247,7 +265,9 @@ class MultiPartParser:
             fields.append((head.name, text))
         else:
             part.target.seek(0)
-            files.append((head.name, FileStorage(part.target, head.filename, head.name, headers=head.headers)))
+            files.append(
+                (head.name, FileStorage(part.target, head.filename, head.name, headers=head.headers))
+            )
 
 
 def _blocks(read: t.Callable[[int], bytes], size: int) -> t.Iterator[bytes | None]:

@@ -34,6 +34,14 @@ class JSONProvider:
     def __init__(self, app: App) -> None:
         self._app: App = weakref.proxy(app)
 
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        # What the server writes on its own depends on attributes such as `sort_keys`.
+        super().__setattr__(name, value)
+        try:
+            self._app._generation.bump()
+        except (AttributeError, ReferenceError):  # still being made, or used without an application
+            pass
+
     def dumps(self, obj: t.Any, **kwargs: t.Any) -> str:
         """Return `obj` as JSON text; a subclass must define it.
 
@@ -156,6 +164,9 @@ class DefaultJSONProvider(JSONProvider):
         import json
 
         return json.loads(s, **kwargs)
+
+    # See `Request.json_module`; a subclass that defines `loads` has a function without it.
+    loads.is_plain_json = True  # type: ignore[attr-defined]
 
     def response(self, *args: t.Any, **kwargs: t.Any) -> Response:
         """Return a JSON response; indented in debug mode unless `compact` says otherwise.

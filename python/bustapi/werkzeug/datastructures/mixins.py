@@ -82,7 +82,7 @@ class ImmutableHeadersMixin:
     add = add_header = extend = update = remove = pop = popitem = clear = _immutable_error
 
 
-class UpdateDictMixin(t.Dict[K, V]):
+class UpdateDictMixin(dict[K, V]):
     """Calls `on_update(self)` after each change of a dict."""
 
     on_update: t.Any = None
