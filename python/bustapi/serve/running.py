@@ -33,7 +33,7 @@ def run(
     port: int | None = None,
     debug: bool | None = None,
     load_dotenv: bool = True,
-    threads: int | None = None,
+    threads: int | str | None = None,
     workers: int | str | None = None,
     **options: Any,
 ) -> None:
@@ -46,7 +46,7 @@ def run(
         port: TCP port, 0 for any. Default: `BUSTAPI_PORT`, the port of `SERVER_NAME`, 5000.
         debug: Sets `app.debug`.
         load_dotenv: Load `.env` and `.flaskenv` first, unless `FLASK_SKIP_DOTENV` says no.
-        threads: Reactor threads. Default: `BUSTAPI_THREADS`, 1.
+        threads: Reactor threads, or ``"auto"`` for one a core. Default: `BUSTAPI_THREADS`, 1.
         workers: Processes, or ``"auto"`` for one a core. Default: `BUSTAPI_WORKERS`, 1.
         **options: Any other setting (see `Settings`) or keyword of Werkzeug's `run_simple`.
 
@@ -149,7 +149,7 @@ async def run_async(
     port: int | None = None,
     debug: bool | None = None,
     load_dotenv: bool = True,
-    threads: int | None = None,
+    threads: int | str | None = None,
     **options: Any,
 ) -> None:
     """Serve an application on the running event loop, until SIGINT, SIGTERM or cancellation.
