@@ -6,6 +6,7 @@
 use std::sync::OnceLock;
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple, PyType};
@@ -171,6 +172,23 @@ impl Router {
 
     fn __len__(&self) -> usize {
         self.rules.len()
+    }
+
+    /// A rule knows its map, whose matcher has the router, which has the rule. Other members of that cycle can let
+    /// go, so there is no `__clear__`.
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.validation_error)?;
+        for pattern in self.patterns.iter().filter_map(OnceLock::get) {
+            visit.call(pattern)?;
+        }
+        for rule in &self.rules {
+            visit.call(&rule.rule)?;
+            visit.call(&rule.defaults)?;
+            for converter in &rule.converters {
+                visit.call(converter)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! `_core.Listener`, `_core.Dispatcher` and `_core.Reactor`: the server as `bustapi.serve` drives it.
 
 use super::face::generation::Generation;
+use super::run::plan::Table;
 use super::run::pool::Pool;
 use super::run::service::PyService;
 use super::run::task::LoopHost;
@@ -124,6 +125,8 @@ impl Dispatcher {
     #[new]
     fn new(app: &Bound<'_, PyAny>) -> PyResult<Self> {
         let generation = app.getattr(intern!(app.py(), "_generation"))?.extract()?;
+        // Built for its errors: they belong to the start, not to the first request.
+        Table::build(app.py(), &app.clone().unbind(), 0)?;
         Ok(Self {
             app: app.clone().unbind(),
             generation,

@@ -265,7 +265,9 @@ class MultiPartParser:
             fields.append((head.name, text))
         else:
             part.target.seek(0)
-            files.append((head.name, FileStorage(part.target, head.filename, head.name, headers=head.headers)))
+            files.append(
+                (head.name, FileStorage(part.target, head.filename, head.name, headers=head.headers))
+            )
 
 
 def _blocks(read: t.Callable[[int], bytes], size: int) -> t.Iterator[bytes | None]:

@@ -273,9 +273,9 @@ class LocalProxy(t.Generic[T]):
     def __delattr__(self, name: str) -> None:
         delattr(self._get_current_object(), name)
 
-    __doc__ = _ObjectAttribute("__doc__", __doc__, lambda proxy: type(proxy).__doc__)  # type: ignore[assignment]
-    __wrapped__ = _ObjectAttribute("__wrapped__", None, lambda proxy: proxy._LocalProxy__wrapped)  # type: ignore[attr-defined]
-    __class__ = _ObjectAttribute("__class__", None, type)  # type: ignore[assignment]
+    __doc__ = _ObjectAttribute("__doc__", __doc__, lambda proxy: type(proxy).__doc__)
+    __wrapped__ = _ObjectAttribute("__wrapped__", None, lambda proxy: proxy._LocalProxy__wrapped)
+    __class__ = _ObjectAttribute("__class__", None, type)
 
     def __repr__(self) -> str:
         try:

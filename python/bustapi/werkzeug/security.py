@@ -84,7 +84,10 @@ def check_password_hash(pwhash: str, password: str) -> bool:
 
 def _is_device(path: str) -> bool:
     """Tell whether any part of a path names a Windows device."""
-    return any(part.partition(":")[0].partition(".")[0].strip().upper() in _windows_device_files for part in path.split("/"))
+    return any(
+        part.partition(":")[0].partition(".")[0].strip().upper() in _windows_device_files
+        for part in path.split("/")
+    )
 
 
 def safe_join(directory: str, *untrusted: str) -> str | None:

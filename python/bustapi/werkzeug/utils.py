@@ -33,7 +33,9 @@ class cached_property(property, t.Generic[_T]):
     Compatible with: werkzeug.utils.cached_property (3.1)
     """
 
-    def __init__(self, fget: t.Callable[[t.Any], _T], name: str | None = None, doc: str | None = None) -> None:
+    def __init__(
+        self, fget: t.Callable[[t.Any], _T], name: str | None = None, doc: str | None = None
+    ) -> None:
         super().__init__(fget, doc=doc)
         self.__name__ = name or fget.__name__
         self.slot_name = f"_cache_{self.__name__}"
@@ -90,7 +92,8 @@ class header_property(_DictAccessorProperty[_T]):
 
 # Text in spite of their names; other `application/…` types are not sent with a charset.
 _charset_mimetypes = frozenset(
-    f"application/{name}" for name in ("ecmascript", "javascript", "sql", "xml", "xml-dtd", "xml-external-parsed-entity")
+    f"application/{name}"
+    for name in ("ecmascript", "javascript", "sql", "xml", "xml-dtd", "xml-external-parsed-entity")
 )
 
 
@@ -213,7 +216,9 @@ def send_file(
     from .wsgi import wrap_file
 
     if response_class is None:
-        from .wrappers.response import Response as response_class
+        from .wrappers.response import Response
+
+        response_class = Response
     path: str | None = None
     file: t.Any = None
     size: int | None = None
@@ -243,7 +248,9 @@ def send_file(
         if encoding is not None and not as_attachment:
             headers.set("Content-Encoding", encoding)
     if download_name is not None:
-        headers.set("Content-Disposition", "attachment" if as_attachment else "inline", **_disposition(download_name))
+        headers.set(
+            "Content-Disposition", "attachment" if as_attachment else "inline", **_disposition(download_name)
+        )
     elif as_attachment:
         raise TypeError(
             "No name provided for attachment. Either set 'download_name' or pass a path instead of a file."
@@ -359,7 +366,9 @@ def import_string(import_name: str, silent: bool = False) -> t.Any:
         raise ImportStringError(name, error).with_traceback(sys.exc_info()[2]) from None
 
 
-def find_modules(import_path: str, include_packages: bool = False, recursive: bool = False) -> t.Iterator[str]:
+def find_modules(
+    import_path: str, include_packages: bool = False, recursive: bool = False
+) -> t.Iterator[str]:
     """Yield the names of the modules in a package.
 
     Args:

@@ -185,6 +185,15 @@ fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
     }
 }
 
+/// What joins the values of repeated fields: RFC 9110 5.3, and RFC 9113 8.2.3 for cookies.
+fn separator(name: &[u8]) -> &'static [u8] {
+    if name.eq_ignore_ascii_case(b"cookie") {
+        b"; "
+    } else {
+        b","
+    }
+}
+
 /// `content-type` -> `Content-Type`, as field names come out of a WSGI environment.
 fn title_case(name: &[u8]) -> String {
     let mut upper = true;
@@ -274,11 +283,23 @@ impl RequestState {
         Ok(list)
     }
 
-    /// The first field of this name (any case), or None.
+    /// The value of a field (any case), or None. Repeated fields are one value, as in a WSGI environment.
     fn header<'py>(&self, py: Python<'py>, name: &str) -> Option<Bound<'py, PyString>> {
-        self.request
-            .field(name.as_bytes())
-            .map(|value| latin1(py, value))
+        let mut values = self
+            .request
+            .fields()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value);
+        let first = values.next()?;
+        let Some(second) = values.next() else {
+            return Some(latin1(py, first));
+        };
+        let mut joined = first.to_vec();
+        for value in std::iter::once(second).chain(values) {
+            joined.extend_from_slice(separator(name.as_bytes()));
+            joined.extend_from_slice(value);
+        }
+        Some(latin1(py, &joined))
     }
 
     /// Host as sent, or the authority of an absolute target (RFC 9112 3.2.2).
@@ -555,6 +576,9 @@ impl RequestState {
             }));
             let value = latin1(py, value);
             match environ.get_item(&key)? {
+                Some(first) if name.eq_ignore_ascii_case(b"cookie") => {
+                    environ.set_item(&key, format!("{first}; {value}"))?;
+                }
                 Some(first) => environ.set_item(&key, format!("{first},{value}"))?,
                 None => environ.set_item(&key, value)?,
             }

@@ -242,17 +242,18 @@ pub fn answer(
         Failed::InView(error) => (error, true),
         Failed::After(error) => (error, false),
         Failed::Unanswered(error) => {
-            let unhandled = error.value(py).clone().into_any().unbind();
+            let unhandled = error.clone_ref(py).into_value(py).into_any();
             log(py, app, state, error);
             internal_error(reply);
             return Some(unhandled);
         }
     };
-    let raised = error.value(py).clone().into_any().unbind();
+    // With its traceback, which an exception that was fetched has not got of itself before 3.12.
+    let raised = error.into_value(py).into_any();
     let answered = app
         .call(
             intern!(py, "answer_error"),
-            (&app.object, state, error.value(py), in_view),
+            (&app.object, state, &raised, in_view),
         )
         .and_then(|answered| {
             let (response, unhandled): (Bound<'_, PyAny>, Option<Py<PyAny>>) = answered.extract()?;
@@ -303,7 +304,7 @@ pub fn internal_error(reply: &mut Reply) {
 pub fn log(py: Python<'_>, app: &App, state: &Bound<'_, RequestState>, error: PyErr) {
     let logged = app.call(
         intern!(py, "log_failure"),
-        (&app.object, state, error.value(py)),
+        (&app.object, state, error.clone_ref(py).into_value(py)),
     );
     if logged.is_err() {
         error.write_unraisable(py, None);

@@ -8,7 +8,7 @@ from inspect import iscoroutinefunction
 from ...kernel.plan import Rendered
 from ...werkzeug.exceptions import BadRequestKeyError, InternalServerError
 from ...werkzeug.routing import RoutingException
-from ..app import _is_http_exception
+from .._dispatch import _is_http_exception
 from ..signals import (
     appcontext_popped,
     appcontext_pushed,

@@ -165,6 +165,9 @@ class DefaultJSONProvider(JSONProvider):
 
         return json.loads(s, **kwargs)
 
+    # See `Request.json_module`; a subclass that defines `loads` has a function without it.
+    loads.is_plain_json = True  # type: ignore[attr-defined]
+
     def response(self, *args: t.Any, **kwargs: t.Any) -> Response:
         """Return a JSON response; indented in debug mode unless `compact` says otherwise.
 

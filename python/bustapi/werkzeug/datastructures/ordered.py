@@ -76,7 +76,7 @@ class _OrderedMultiDict(MultiDict[K, V]):
         super().add(key, value)
         self._order.append(key)
 
-    def update(self, mapping: t.Any) -> None:  # type: ignore[override]
+    def update(self, mapping: t.Any) -> None:
         """Add (never replace) the values of a mapping or of pairs."""
         for key, value in iter_multi_items(mapping):
             _OrderedMultiDict.add(self, key, value)
@@ -130,7 +130,7 @@ class _ImmutableOrderedMultiDict(ImmutableMultiDictMixin[K, V], _OrderedMultiDic
         return self
 
     # The mixin's; the ordered dict sets it to None between the two.
-    __hash__ = ImmutableMultiDictMixin.__hash__
+    __hash__ = ImmutableMultiDictMixin.__hash__  # type: ignore[assignment]
 
 
 def find(module: str, name: str) -> t.Any:

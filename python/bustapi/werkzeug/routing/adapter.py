@@ -329,7 +329,11 @@ class MapAdapter:
         self.map.update()
         given: dict[str, t.Any] = {}
         if isinstance(values, MultiDict):
-            given = {key: several[0] if len(several) == 1 else several for key, several in values.lists() if several}
+            given = {
+                key: several[0] if len(several) == 1 else several
+                for key, several in values.lists()
+                if several
+            }
         elif values:
             given = {key: value for key, value in values.items() if value is not None}
         built = self._partial_build(endpoint, given, method, append_unknown)

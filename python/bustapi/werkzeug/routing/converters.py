@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import uuid
-from typing import TYPE_CHECKING, Any, Callable, Mapping, Optional, Tuple, Union
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Optional, Union
 from urllib.parse import quote
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 PATH_SAFE = "!$&'()*+,/:;=@"
 
 #: How the core converts a capture: a kind and its bounds.
-Conversion = Tuple[Any, ...]
+Conversion = tuple[Any, ...]
 
 
 class ValidationError(ValueError):
@@ -277,9 +278,12 @@ def conversion_of(converter: BaseConverter) -> Conversion:
             digits = converter.fixed_digits
             if type(digits) is int and 0 <= digits < 1 << 32:
                 return ("int", digits, *bounds)
-        elif converter.num_convert is float and not converter.fixed_digits:
-            if all(type(bound) is float or _is_exact_float(bound) for bound in bounds):
-                return ("float", *bounds)
+        elif (
+            converter.num_convert is float
+            and not converter.fixed_digits
+            and all(map(_is_exact_float, bounds))
+        ):
+            return ("float", *bounds)
     return python
 
 
@@ -288,4 +292,4 @@ def _is_small_int(bound: Any) -> bool:
 
 
 def _is_exact_float(bound: Any) -> bool:
-    return bound is None or (type(bound) is int and abs(bound) <= 1 << 53)
+    return bound is None or type(bound) is float or (type(bound) is int and abs(bound) <= 1 << 53)

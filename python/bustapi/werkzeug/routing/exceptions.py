@@ -5,7 +5,8 @@ Compatible with: werkzeug.routing.exceptions (3.1)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Mapping, Optional, Set
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Optional
 
 from ..exceptions import BadRequest, HTTPException
 
@@ -171,6 +172,6 @@ class NoMatch(Exception):
 
     __slots__ = ("have_match_for", "websocket_mismatch")
 
-    def __init__(self, have_match_for: Set[str], websocket_mismatch: bool) -> None:
+    def __init__(self, have_match_for: set[str], websocket_mismatch: bool) -> None:
         self.have_match_for = have_match_for
         self.websocket_mismatch = websocket_mismatch

@@ -219,15 +219,17 @@ class Map:
 
     def update(self) -> None:
         """Compile what was added since the last time. Everything that needs it calls it."""
+        if self._remap:
+            with self._remap_lock:
+                self._recompile()
+
+    def _recompile(self) -> None:
         if not self._remap:
-            return
-        with self._remap_lock:
-            if not self._remap:
-                return
-            self._matcher.update()
-            for rules in self._rules_by_endpoint.values():
-                rules.sort(key=lambda rule: rule.build_compare_key())
-            self._remap = False
+            return  # another thread did it while this one waited
+        self._matcher.update()
+        for rules in self._rules_by_endpoint.values():
+            rules.sort(key=lambda rule: rule.build_compare_key())
+        self._remap = False
 
     def native_router(self) -> Router:
         """Return the core's router for the rules as they are now.

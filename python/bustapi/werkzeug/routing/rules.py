@@ -18,12 +18,14 @@ if t.TYPE_CHECKING:
     from .map import Map
 
 #: Static text or "/", or a variable: name, regex, whether it stays in a segment, weight, conversion.
-Token = t.Union[str, t.Tuple[str, str, bool, float, t.Tuple[t.Any, ...]]]
+Token = t.Union[str, tuple[str, str, bool, float, tuple[t.Any, ...]]]
 # Whether a piece is a variable, and its text or name.
-_Piece = t.Tuple[bool, str]
+_Piece = tuple[bool, str]
 
 _NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
-_piece_re = re.compile(rf"(?P<text>/|[^</]+)|<(?:(?P<kind>{_NAME})(?:\((?P<arguments>.*?)\))?:)?(?P<name>{_NAME})>")
+_piece_re = re.compile(
+    rf"(?P<text>/|[^</]+)|<(?:(?P<kind>{_NAME})(?:\((?P<arguments>.*?)\))?:)?(?P<name>{_NAME})>"
+)
 _slashes_re = re.compile("/{2,}")
 
 # The order decides where a text can be read in two ways: `1,2` is one value.
@@ -399,7 +401,9 @@ class Rule(RuleFactory):
                 steps.append((text,))
                 continue
             # A variable with a default is built from no other value.
-            constant = self._converters[text].to_url(defaults[text]) if variable else quote(text, safe=PATH_SAFE)
+            constant = (
+                self._converters[text].to_url(defaults[text]) if variable else quote(text, safe=PATH_SAFE)
+            )
             if steps and isinstance(steps[-1], str):
                 steps[-1] += constant
             else:
@@ -431,7 +435,10 @@ class Rule(RuleFactory):
     def _fill(self, steps: list[str | tuple[str]], values: t.Mapping[str, t.Any]) -> str:
         converters = self._converters
         return "".join(
-            [step if isinstance(step, str) else f"{converters[step[0]].to_url(values[step[0]])}" for step in steps]
+            [
+                step if isinstance(step, str) else f"{converters[step[0]].to_url(values[step[0]])}"
+                for step in steps
+            ]
         )
 
     def _encode_query_vars(self, query_vars: t.Mapping[str, t.Any]) -> str:
@@ -482,7 +489,7 @@ class Rule(RuleFactory):
 
     def __repr__(self) -> str:
         name = type(self).__name__
-        if self.map is None:
+        if t.cast("t.Optional[Map]", self.map) is None:
             return f"<{name} (unbound)>"
         pattern = "".join([f"<{text}>" if variable else text for variable, text in self._trace]).lstrip("|")
         methods = "" if self.methods is None else f" ({', '.join(self.methods)})"

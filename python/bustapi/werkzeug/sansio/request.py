@@ -163,7 +163,9 @@ class Request:
             text = text.encode("latin1", "replace").decode("utf-8", "replace")
         return parse_cookie(text, cls=self.dict_storage_class)  # type: ignore[no-any-return]
 
-    content_type = header_property[str]("Content-Type", doc="The media type with its parameters.", read_only=True)
+    content_type = header_property[str](
+        "Content-Type", doc="The media type with its parameters.", read_only=True
+    )
 
     @_lazy
     def content_length(self) -> int | None:
@@ -171,11 +173,19 @@ class Request:
         headers = self.headers
         return get_content_length(headers.get("Content-Length"), headers.get("Transfer-Encoding"))
 
-    content_encoding = header_property[str]("Content-Encoding", doc="How the body is encoded.", read_only=True)
-    content_md5 = header_property[str]("Content-MD5", doc="A checksum of the body (RFC 1864).", read_only=True)
+    content_encoding = header_property[str](
+        "Content-Encoding", doc="How the body is encoded.", read_only=True
+    )
+    content_md5 = header_property[str](
+        "Content-MD5", doc="A checksum of the body (RFC 1864).", read_only=True
+    )
     referrer = header_property[str]("Referer", doc="The page that led to this one.", read_only=True)
-    date = header_property("Date", None, parse_date, doc="When the request was made.", read_only=True)
-    max_forwards = header_property("Max-Forwards", None, int, doc="How many proxies may follow.", read_only=True)
+    date = header_property[t.Optional[datetime]](
+        "Date", None, parse_date, doc="When the request was made.", read_only=True
+    )
+    max_forwards = header_property[t.Optional[int]](
+        "Max-Forwards", None, int, doc="How many proxies may follow.", read_only=True
+    )
 
     def _parse_content_type(self) -> None:
         if "_parsed_content_type" not in self.__dict__:
@@ -274,7 +284,7 @@ class Request:
     # Fetch and CORS
 
     origin = header_property[str]("Origin", doc="The site that the request comes from.", read_only=True)
-    access_control_request_headers = header_property(
+    access_control_request_headers = header_property[HeaderSet](
         "Access-Control-Request-Headers",
         load_func=parse_set_header,
         doc="Fields that the request to come will have (preflight).",

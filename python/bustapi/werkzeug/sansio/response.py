@@ -146,7 +146,7 @@ class Response:
                 content_type = content_type_of(mimetype)
         if content_type is not None:
             self.headers["Content-Type"] = content_type
-        self.status = self.default_status if status is None else status  # type: ignore[assignment]
+        self.status = self.default_status if status is None else status
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} [{self.status}]>"
@@ -160,7 +160,7 @@ class Response:
 
     @status_code.setter
     def status_code(self, code: int) -> None:
-        self.status = code  # type: ignore[assignment]
+        self.status = code
 
     @property
     def status(self) -> str:
@@ -285,15 +285,29 @@ class Response:
         return CallbackDict(parse_options_header(self.headers.get("content-type", ""))[1], write_back)
 
     location = header_property[str]("Location", doc="Where to go, or what was made.")
-    age = header_property("Age", None, parse_age, dump_age, doc="For how long a cache had it.")  # type: ignore[arg-type]
+    age = header_property[t.Optional[timedelta]](
+        "Age",
+        None,
+        parse_age,
+        dump_age,  # type: ignore[arg-type]
+        doc="For how long a cache had it.",
+    )
     content_type = header_property[str]("Content-Type", doc="The media type with its parameters.")
-    content_length = header_property("Content-Length", None, int, str, doc="The length of the body in bytes.")
+    content_length = header_property[t.Optional[int]](
+        "Content-Length", None, int, str, doc="The length of the body in bytes."
+    )
     content_location = header_property[str]("Content-Location", doc="A URL that always gives this content.")
     content_encoding = header_property[str]("Content-Encoding", doc="How the body is encoded.")
     content_md5 = header_property[str]("Content-MD5", doc="A checksum of the body (RFC 1864).")
-    date = header_property("Date", None, parse_date, http_date, doc="When the response was made.")
-    expires = header_property("Expires", None, parse_date, http_date, doc="When caches must ask again.")
-    last_modified = header_property("Last-Modified", None, parse_date, http_date, doc="When the content changed.")
+    date = header_property[t.Optional[datetime]](
+        "Date", None, parse_date, http_date, doc="When the response was made."
+    )
+    expires = header_property[t.Optional[datetime]](
+        "Expires", None, parse_date, http_date, doc="When caches must ask again."
+    )
+    last_modified = header_property[t.Optional[datetime]](
+        "Last-Modified", None, parse_date, http_date, doc="When the content changed."
+    )
     accept_ranges = header_property[str]("Accept-Ranges", doc="The unit of ranges that can be asked for.")
 
     @property
@@ -317,7 +331,9 @@ class Response:
         elif isinstance(value, datetime):
             self.headers["Retry-After"] = http_date(value)
         else:
-            self.headers["Retry-After"] = str(int(value.total_seconds()) if isinstance(value, timedelta) else value)
+            self.headers["Retry-After"] = str(
+                int(value.total_seconds()) if isinstance(value, timedelta) else value
+            )
 
     vary = _set_property("Vary", "Request fields that the content depends on.")
     content_language = _set_property("Content-Language", "The languages of the content.")
@@ -418,32 +434,44 @@ class Response:
         else:
             self.headers.pop("Access-Control-Allow-Credentials", None)
 
-    access_control_allow_headers = header_property(
-        "Access-Control-Allow-Headers", None, parse_set_header, dump_header, doc="Fields that other sites may send."
+    access_control_allow_headers = header_property[HeaderSet](
+        "Access-Control-Allow-Headers",
+        None,
+        parse_set_header,
+        dump_header,
+        doc="Fields that other sites may send.",
     )
-    access_control_allow_methods = header_property(
-        "Access-Control-Allow-Methods", None, parse_set_header, dump_header, doc="Methods that other sites may use."
+    access_control_allow_methods = header_property[HeaderSet](
+        "Access-Control-Allow-Methods",
+        None,
+        parse_set_header,
+        dump_header,
+        doc="Methods that other sites may use.",
     )
     access_control_allow_origin = header_property[str](
         "Access-Control-Allow-Origin", doc="The site whose scripts may read this, or `*`."
     )
-    access_control_expose_headers = header_property(
-        "Access-Control-Expose-Headers", None, parse_set_header, dump_header, doc="Fields that other sites may read."
+    access_control_expose_headers = header_property[HeaderSet](
+        "Access-Control-Expose-Headers",
+        None,
+        parse_set_header,
+        dump_header,
+        doc="Fields that other sites may read.",
     )
-    access_control_max_age = header_property(
+    access_control_max_age = header_property[t.Optional[int]](
         "Access-Control-Max-Age", None, int, str, doc="Seconds that a browser may remember the permission."
     )
     cross_origin_opener_policy = header_property[COOP](
         "Cross-Origin-Opener-Policy",
         COOP.UNSAFE_NONE,
         lambda text: COOP(text),
-        lambda policy: policy.value,  # type: ignore[no-any-return]
+        lambda policy: policy.value,
         doc="Whether the page shares its browsing context group.",
     )
     cross_origin_embedder_policy = header_property[COEP](
         "Cross-Origin-Embedder-Policy",
         COEP.UNSAFE_NONE,
         lambda text: COEP(text),
-        lambda policy: policy.value,  # type: ignore[no-any-return]
+        lambda policy: policy.value,
         doc="Whether what the page embeds must permit it.",
     )

@@ -32,12 +32,6 @@ from .received import ReceivedHeaders
 if t.TYPE_CHECKING:
     from typing_extensions import Buffer
 
-_json_loads: t.Callable[[t.Any], t.Any] | None
-try:
-    from ..._core import json_loads as _json_loads
-except ImportError:  # the package without its native part: read by tools, say
-    _json_loads = None
-
 _STDLIB_LOADS = json.loads
 _SHALLOW = "A shallow request reads no body: it was made with 'shallow=True'."
 # A subclass that defines one of these sees every JSON body through it.
@@ -74,8 +68,8 @@ class Request(_SansIORequest):
     max_form_parts: int | None = 1000
     #: The class that parses forms.
     form_data_parser_class: type[FormDataParser] = FormDataParser
-    #: Reads JSON bodies: a module or an object with `loads`. A `loads` with a true attribute `accepts_buffer` is
-    #: given the received body without a copy.
+    #: Reads JSON bodies: a module or an object with `loads`. One that gives what `json.loads` gives can say so with an
+    #: attribute `is_plain_json` of the function; then the server parses bodies without copying them.
     json_module: t.Any = json
 
     #: The WSGI environment.
@@ -88,7 +82,9 @@ class Request(_SansIORequest):
     _cached_json: tuple[t.Any, t.Any] = (Ellipsis, Ellipsis)
     _stock_json = True
 
-    def __init__(self, environ: dict[str, t.Any], populate_request: bool = True, shallow: bool = False) -> None:
+    def __init__(
+        self, environ: dict[str, t.Any], populate_request: bool = True, shallow: bool = False
+    ) -> None:
         super().__init__(
             method=environ.get("REQUEST_METHOD", "GET"),
             scheme=environ.get("wsgi.url_scheme", "http"),
@@ -107,7 +103,9 @@ class Request(_SansIORequest):
     def __init_subclass__(cls, **kwargs: t.Any) -> None:
         super().__init_subclass__(**kwargs)
         cls._stock_json = not any(
-            name in vars(base) for base in cls.__mro__ if base not in _SansIORequest.__mro__ and base is not Request
+            name in vars(base)
+            for base in cls.__mro__
+            if base not in _SansIORequest.__mro__ and base is not Request
             for name in _JSON_SOURCES
         )
 
@@ -266,7 +264,9 @@ class Request(_SansIORequest):
         self, cache: bool = True, as_text: t.Literal[False] = False, parse_form_data: bool = False
     ) -> bytes: ...
     @t.overload
-    def get_data(self, cache: bool = True, *, as_text: t.Literal[True], parse_form_data: bool = False) -> str: ...
+    def get_data(
+        self, cache: bool = True, *, as_text: t.Literal[True], parse_form_data: bool = False
+    ) -> str: ...
     def get_data(
         self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False
     ) -> bytes | str:
@@ -429,9 +429,10 @@ class Request(_SansIORequest):
                 return kept
         if not (force or self.is_json):
             return None if silent else self.on_json_loading_failed(None)
-        loads, source = self._json_source(cache)
+        in_place = cache and self._is_plain_json()
+        data = b"" if in_place else self.get_data(cache=cache)
         try:
-            value = loads(source)
+            value = self._native.json() if in_place else self.json_module.loads(data)
         except ValueError as error:
             value = None if silent else self.on_json_loading_failed(error)
             if cache:
@@ -442,20 +443,19 @@ class Request(_SansIORequest):
                 self._cached_json = (value, value)
         return value
 
-    def _json_source(self, cache: bool) -> tuple[t.Callable[[t.Any], t.Any], t.Any]:
-        """Return what parses the body, and the body: the received bytes themselves where that makes no difference."""
-        loads = self.json_module.loads
+    def _is_plain_json(self) -> bool:
+        """Tell whether the server may parse the body where it received it: nobody could see the difference."""
         native = self._native
-        if native is not None and cache and self._stock_json and self._cached_data is None:
-            values = self.__dict__
-            if "stream" not in values and "environ" not in values and not native.is_streamed:
-                if loads is _STDLIB_LOADS and _json_loads is not None:
-                    self._check_body(native)
-                    return _json_loads, native.body
-                if getattr(loads, "accepts_buffer", False):
-                    self._check_body(native)
-                    return loads, native.body
-        return loads, self.get_data(cache=cache)
+        if native is None or not self._stock_json or self._cached_data is not None or native.is_streamed:
+            return False
+        values = self.__dict__
+        if "stream" in values or "environ" in values:
+            return False
+        loads = self.json_module.loads
+        if loads is not _STDLIB_LOADS and not getattr(loads, "is_plain_json", False):
+            return False
+        self._check_body(native)
+        return True
 
     def on_json_loading_failed(self, e: ValueError | None) -> t.Any:
         """Answer for a body that is not JSON: raise, or return a value to use.

@@ -102,7 +102,7 @@ class Response(_SansIOResponse):
             status = self.default_status
         line = STATUS_LINES.get(status) if type(status) is int else None
         if line is None:
-            self.status = status  # type: ignore[assignment]
+            self.status = status
         else:
             self._status = line
             self._status_code = status  # type: ignore[assignment]
@@ -111,7 +111,7 @@ class Response(_SansIOResponse):
         if response is None:
             self.response = []
         elif isinstance(response, (str, bytes, bytearray)):
-            self.set_data(response)  # type: ignore[arg-type]
+            self.set_data(response)
         else:
             self.response = response
 
@@ -140,7 +140,7 @@ class Response(_SansIOResponse):
 
             response = Response(*run_wsgi_app(response, environ))
         response.__class__ = cls
-        return response
+        return t.cast("Response", response)
 
     @classmethod
     def from_app(cls, app: t.Callable[..., t.Any], environ: Environ, buffered: bool = False) -> Response:
@@ -334,9 +334,9 @@ class Response(_SansIOResponse):
             headers["Date"] = http_date()
         unit = accept_ranges if isinstance(accept_ranges, str) else "bytes" if accept_ranges else "none"
         headers["Accept-Ranges"] = unit
-        if not self._process_range_request(environ, complete_length, accept_ranges) and not is_resource_modified(
-            environ, headers.get("etag"), None, headers.get("last-modified")
-        ):
+        if not self._process_range_request(
+            environ, complete_length, accept_ranges
+        ) and not is_resource_modified(environ, headers.get("etag"), None, headers.get("last-modified")):
             self.status_code = 412 if parse_etags(environ.get("HTTP_IF_MATCH")) else 304
         if self.automatically_set_content_length and "content-length" not in headers:
             length = self.calculate_content_length()
