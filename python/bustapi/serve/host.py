@@ -45,8 +45,8 @@ class ThreadHost:
         self._pool: Pool | None = None
         if settings.pool_threads:
             self._pool = Pool(settings.pool_threads, settings.pool_queue)
+        dispatcher = Dispatcher(app)
         try:
-            dispatcher = Dispatcher(app)
             # A reactor takes its listeners over: they close when it ends.
             self._reactors = [Reactor(dispatcher, group, values, self._pool) for group in groups]
         except OSError as error:

@@ -226,7 +226,7 @@ def serve(app: Any, settings: Settings) -> None:
     if worker.is_worker():
         _serve_as_worker(app, settings)
     elif settings.workers > 1:
-        _supervise(settings)
+        _supervise(app, settings)
     else:
         bound = listeners.bind(settings)
         try:
@@ -299,8 +299,10 @@ def _serve_as_worker(app: Any, settings: Settings) -> None:
     _serve_here(app, inheritance.groups, settings, [], inheritance)
 
 
-def _supervise(settings: Settings) -> None:
+def _supervise(app: Any, settings: Settings) -> None:
     import threading
+
+    from bustapi._core import Dispatcher
 
     from .command import own_command
     from .supervisor import Supervisor
@@ -310,6 +312,8 @@ def _supervise(settings: Settings) -> None:
             "workers: a supervisor needs the main thread, where signals arrive; serve with workers=1 here"
         )
     command = own_command()
+    # For its errors: they are the same in every worker.
+    Dispatcher(app)
     bound = listeners.bind(settings)
     try:
         banner.announce(bound.addresses, settings)
