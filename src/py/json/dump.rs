@@ -319,8 +319,9 @@ fn write_key(out: &mut Vec<u8>, key: &Bound<'_, PyAny>, options: &DumpOptions) -
         out.push(b'"');
         return Ok(());
     }
-    // With indentation the standard library's Python code runs, which names the class another way than its C code.
-    let name = if options.indent.is_some() {
+    // With indentation the standard library's Python code runs, which names the class another way than its C code;
+    // since 3.13 the C code indents too.
+    let name = if options.indent.is_some() && cfg!(not(Py_3_13)) {
         key.getattr("__class__")?.getattr("__name__")?.to_string()
     } else {
         ffi::type_name(key).chars().take(100).collect()
