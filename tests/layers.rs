@@ -19,7 +19,13 @@ const RANKS: &[&[&str]] = &[
     &["net"],
     &["py"],
 ];
-const UNSAFE_FILES: &[&str] = &["py/ffi.rs", "net/sys.rs", "buf/chunk.rs"];
+const UNSAFE_FILES: &[&str] = &[
+    "py/ffi.rs",
+    "py/ffi/json.rs",
+    "py/ffi/walk.rs",
+    "net/sys.rs",
+    "buf/chunk.rs",
+];
 
 #[test]
 fn layers_import_only_downwards() {
@@ -44,7 +50,7 @@ fn every_top_level_module_has_a_rank() {
 }
 
 #[test]
-fn unsafe_stands_only_in_the_three_files() {
+fn unsafe_stands_only_in_the_named_files() {
     let found: Vec<_> = sources()
         .into_iter()
         .filter(|file| !UNSAFE_FILES.contains(&file.name.as_str()))

@@ -17,6 +17,7 @@ use super::entries::{Entries, push_dict, push_subclass};
 use super::escape::{append, write_str};
 use super::float::write_float;
 use super::options::DumpOptions;
+use super::plain::write_plain;
 use crate::py::ffi::json::{self as ffi, Kind, kind};
 
 /// Nesting beyond this is refused where the interpreter has no limit of its own for it (3.14 looks at the native
@@ -39,6 +40,9 @@ pub fn dump(
 ) -> PyResult<()> {
     let start = out.len();
     let result = if options.is_compact() {
+        if options.ensure_ascii && write_plain(out, value, options.sort_keys) {
+            return Ok(());
+        }
         Encoder::<true>::new(py, options, out).run(value)
     } else {
         Encoder::<false>::new(py, options, out).run(value)

@@ -39,6 +39,13 @@ pub(super) fn write_str(
 fn write_latin1(out: &mut Vec<u8>, bytes: &[u8], ensure_ascii: bool) {
     out.reserve(bytes.len() + 2);
     out.push(b'"');
+    write_rest(out, bytes, ensure_ascii);
+    out.push(b'"');
+}
+
+/// The same without the quotes.
+#[inline]
+pub(super) fn write_rest(out: &mut Vec<u8>, bytes: &[u8], ensure_ascii: bool) {
     let mut rest = bytes;
     loop {
         let clean = plain_prefix(rest);
@@ -50,7 +57,6 @@ fn write_latin1(out: &mut Vec<u8>, bytes: &[u8], ensure_ascii: bool) {
         write_special(out, u32::from(byte), ensure_ascii);
         rest = tail;
     }
-    out.push(b'"');
 }
 
 #[inline(never)]
@@ -61,18 +67,38 @@ fn write_wide(
     value: &Bound<'_, PyAny>,
 ) -> PyResult<()> {
     out.push(b'"');
-    for point in points {
-        if (0x20..0x7f).contains(&point) && point != 0x22 && point != 0x5c {
-            out.push(point as u8);
-        } else if !ensure_ascii && (0xd800..0xe000).contains(&point) {
-            // The interpreter's own exception names the string, the position and the reason.
-            value.call_method1("encode", ("utf-8",))?;
-        } else {
-            write_special(out, point, ensure_ascii);
+    if ensure_ascii {
+        write_points(out, points);
+    } else {
+        for point in points {
+            if is_plain(point) {
+                out.push(point as u8);
+            } else if (0xd800..0xe000).contains(&point) {
+                // The interpreter's own exception names the string, the position and the reason.
+                value.call_method1("encode", ("utf-8",))?;
+            } else {
+                write_special(out, point, false);
+            }
         }
     }
     out.push(b'"');
     Ok(())
+}
+
+/// Appends code points, all in ASCII.
+#[inline]
+pub(super) fn write_points(out: &mut Vec<u8>, points: impl Iterator<Item = u32>) {
+    for point in points {
+        if is_plain(point) {
+            out.push(point as u8);
+        } else {
+            write_special(out, point, true);
+        }
+    }
+}
+
+const fn is_plain(point: u32) -> bool {
+    matches!(point, 0x20..0x7f) && point != 0x22 && point != 0x5c
 }
 
 /// Appends a character that is not plain ASCII: its short escape, `\uXXXX` (a pair above the BMP), or UTF-8.
@@ -148,7 +174,7 @@ const fn is_special(byte: u8) -> bool {
 /// The high bit of each byte of the result tells that this byte of `word` needs an escape. Seven-bit sums never
 /// carry into the next byte, so every byte's answer is exact.
 #[inline]
-const fn special_mask(word: u64) -> u64 {
+pub(super) const fn special_mask(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x80 * ONES;
     let low = word & !HIGH;

@@ -13,6 +13,7 @@ mod load;
 mod module;
 mod number;
 mod options;
+mod plain;
 mod unescape;
 
 pub use dump::dump;

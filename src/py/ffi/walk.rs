@@ -1,0 +1,259 @@
+//! A read of a tree of plain values with borrowed references only: exact `dict`, `list`, `tuple`, `str`, `int`,
+//! `float`, `bool` and None.
+//!
+//! Reading these runs no Python code and releases no object, so under the GIL nothing can change or free what is
+//! borrowed; without a GIL the walk declines. Whatever is not plain makes it give up, and the caller starts over
+//! the general way, which is always possible because nothing was done yet that Python could see.
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use smallvec::SmallVec;
+
+use super::json::{Text, raw_text};
+
+/// Nesting beyond this is left to the general way: a frame here is native stack.
+const MAX_DEPTH: usize = 32;
+
+/// Takes what a walk finds, as plain data. INVARIANT: no method runs Python code.
+pub(crate) trait Sink {
+    fn open(&mut self, bracket: u8);
+    fn close(&mut self, bracket: u8);
+    fn key(&mut self, key: Short<'_>);
+    fn short(&mut self, text: Short<'_>);
+    fn text(&mut self, text: Text<'_>);
+    fn int(&mut self, number: i64);
+    fn float(&mut self, number: f64);
+    /// `true`, `false` or `null`.
+    fn word(&mut self, word: &'static [u8]);
+}
+
+/// A text of one byte per character.
+#[derive(Clone, Copy)]
+pub(crate) struct Short<'a> {
+    pub(crate) bytes: &'a [u8],
+    /// The first eight bytes, the first one lowest, then zeros.
+    pub(crate) head: u64,
+}
+
+/// Tells `sink` all of `value`; false, after any number of calls, for one that is not plain.
+#[inline]
+pub(crate) fn walk(value: &Bound<'_, PyAny>, sort: bool, sink: &mut impl Sink) -> bool {
+    if cfg!(Py_GIL_DISABLED) {
+        return false;
+    }
+    let mut walker = Walker {
+        sink,
+        sort,
+        path: [std::ptr::null_mut(); MAX_DEPTH],
+        pairs: SmallVec::new(),
+    };
+    // SAFETY: attached, for as long as `value` lives; `value` keeps the root alive, and the module's doc says why
+    // all below it stays alive and unchanged.
+    unsafe { walker.value(value.as_ptr(), 0) }
+}
+
+/// An item of a dict, borrowed.
+#[derive(Clone, Copy)]
+struct Pair {
+    /// The key's first bytes, the first one highest: orders most keys without a look at them.
+    order: u64,
+    key: *const u8,
+    len: usize,
+    value: *mut ffi::PyObject,
+}
+
+struct Walker<'s, S> {
+    sink: &'s mut S,
+    sort: bool,
+    /// The containers around the current value: one that is among them is a cycle.
+    path: [*mut ffi::PyObject; MAX_DEPTH],
+    /// Items of all open dicts, innermost last.
+    pairs: SmallVec<[Pair; 32]>,
+}
+
+impl<S: Sink> Walker<'_, S> {
+    // SAFETY: for the caller, as for all of this type: attached with the GIL, `value` alive.
+    #[inline]
+    unsafe fn value(&mut self, value: *mut ffi::PyObject, depth: usize) -> bool {
+        // SAFETY: a live object; the static types and singletons live as long as the interpreter.
+        unsafe {
+            let class = ffi::Py_TYPE(value);
+            if class == &raw mut ffi::PyUnicode_Type {
+                if let Some(text) = short(value) {
+                    self.sink.short(text);
+                } else if let Some(text) = raw_text(value) {
+                    self.sink.text(text);
+                } else {
+                    return false;
+                }
+            } else if class == &raw mut ffi::PyLong_Type {
+                let mut overflow = 0;
+                let number = ffi::PyLong_AsLongLongAndOverflow(value, &raw mut overflow);
+                if overflow != 0 {
+                    return false;
+                }
+                self.sink.int(number);
+            } else if class == &raw mut ffi::PyDict_Type {
+                return self.dict(value, depth);
+            } else if class == &raw mut ffi::PyList_Type {
+                return self.list(value, depth, ffi::PyList_GET_SIZE(value), |list, at| {
+                    ffi::PyList_GET_ITEM(list, at)
+                });
+            } else if class == &raw mut ffi::PyBool_Type {
+                let word = if value == ffi::Py_True() {
+                    &b"true"[..]
+                } else {
+                    b"false"
+                };
+                self.sink.word(word);
+            } else if class == &raw mut ffi::PyFloat_Type {
+                self.sink.float(ffi::PyFloat_AS_DOUBLE(value));
+            } else if value == ffi::Py_None() {
+                self.sink.word(b"null");
+            } else if class == &raw mut ffi::PyTuple_Type {
+                return self.list(value, depth, ffi::PyTuple_GET_SIZE(value), |tuple, at| {
+                    ffi::PyTuple_GET_ITEM(tuple, at)
+                });
+            } else {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// Adds a container to the path; false where it is there already, or is too deep.
+    #[inline]
+    fn enter(&mut self, container: *mut ffi::PyObject, depth: usize) -> bool {
+        if depth >= MAX_DEPTH || self.path[..depth].contains(&container) {
+            return false;
+        }
+        self.path[depth] = container;
+        true
+    }
+
+    // SAFETY: for the caller: `list` is what `item` reads, with `len` items.
+    #[inline]
+    unsafe fn list(
+        &mut self,
+        list: *mut ffi::PyObject,
+        depth: usize,
+        len: ffi::Py_ssize_t,
+        item: impl Fn(*mut ffi::PyObject, ffi::Py_ssize_t) -> *mut ffi::PyObject,
+    ) -> bool {
+        if !self.enter(list, depth) {
+            return false;
+        }
+        self.sink.open(b'[');
+        for at in 0..len {
+            // SAFETY: the index is below the length, which cannot change in the walk.
+            if unsafe { !self.value(item(list, at), depth + 1) } {
+                return false;
+            }
+        }
+        self.sink.close(b']');
+        true
+    }
+
+    // SAFETY: for the caller: `dict` is a dict.
+    unsafe fn dict(&mut self, dict: *mut ffi::PyObject, depth: usize) -> bool {
+        if !self.enter(dict, depth) {
+            return false;
+        }
+        let base = self.pairs.len();
+        let mut sorted = true;
+        let mut last = 0;
+        let mut position: ffi::Py_ssize_t = 0;
+        let mut key = std::ptr::null_mut();
+        let mut value = std::ptr::null_mut();
+        // SAFETY: a dict that does not change while it is iterated.
+        unsafe {
+            while ffi::PyDict_Next(dict, &raw mut position, &raw mut key, &raw mut value) != 0 {
+                if ffi::Py_TYPE(key) != &raw mut ffi::PyUnicode_Type {
+                    return false;
+                }
+                let Some(text) = short(key) else { return false };
+                let order = text.head.swap_bytes();
+                sorted &= last < order;
+                last = order;
+                self.pairs.push(Pair {
+                    order,
+                    key: text.bytes.as_ptr(),
+                    len: text.bytes.len(),
+                    value,
+                });
+            }
+        }
+        if self.sort && !sorted {
+            // SAFETY: each pair's slice is the text of a key that is alive for the walk.
+            let text = |pair: &Pair| unsafe { std::slice::from_raw_parts(pair.key, pair.len) };
+            self.pairs[base..].sort_unstable_by(|a, b| {
+                // Zeros behind a short key keep the order; the full text settles what is equal so far.
+                a.order.cmp(&b.order).then_with(|| text(a).cmp(text(b)))
+            });
+        }
+        self.sink.open(b'{');
+        for at in base..self.pairs.len() {
+            let Pair {
+                order,
+                key,
+                len,
+                value,
+            } = self.pairs[at];
+            // SAFETY: as above.
+            let bytes = unsafe { std::slice::from_raw_parts(key, len) };
+            let head = order.swap_bytes();
+            self.sink.key(Short { bytes, head });
+            // SAFETY: the value is in the dict, which does not change.
+            if unsafe { !self.value(value, depth + 1) } {
+                return false;
+            }
+        }
+        self.pairs.truncate(base);
+        self.sink.close(b'}');
+        true
+    }
+}
+
+/// The text of an exact ASCII `str`; None for others.
+// SAFETY: for the caller: `text` is alive, and so the bytes are for as long as it is.
+#[cfg(all(not(Py_3_14), target_endian = "little"))]
+#[inline]
+unsafe fn short<'a>(text: *mut ffi::PyObject) -> Option<Short<'a>> {
+    /// `compact` and `ascii` of the state's bit field: 2 bits of interning and 3 of the kind come first.
+    const COMPACT_ASCII: u32 = 0b110_0000;
+    // SAFETY: a `str` begins with these fields. A compact ASCII one has its text right behind them in the same
+    // allocation, so the eight bytes that end with the text's last one are within the object, whatever its length.
+    unsafe {
+        let object = text.cast::<ffi::PyASCIIObject>();
+        if (*object).state & COMPACT_ASCII != COMPACT_ASCII {
+            return None;
+        }
+        let len = (*object).length as usize;
+        let data = object.add(1).cast::<u8>();
+        let head = if len >= 8 {
+            data.cast::<u64>().read_unaligned()
+        } else {
+            let word = data.add(len).sub(8).cast::<u64>().read_unaligned();
+            // Twice half the shift: one by 64 for the empty text is not defined.
+            word >> (32 - 4 * len) >> (32 - 4 * len)
+        };
+        let bytes = std::slice::from_raw_parts(data, len);
+        Some(Short { bytes, head })
+    }
+}
+
+/// The text of an exact `str` of one byte per character; None for others.
+// SAFETY: for the caller: `text` is alive, and so the bytes are for as long as it is.
+#[cfg(not(all(not(Py_3_14), target_endian = "little")))]
+#[inline]
+unsafe fn short<'a>(text: *mut ffi::PyObject) -> Option<Short<'a>> {
+    // SAFETY: passed on.
+    let Some(Text::One(bytes)) = (unsafe { raw_text(text) }) else {
+        return None;
+    };
+    let mut head = [0; 8];
+    let len = bytes.len().min(8);
+    head[..len].copy_from_slice(&bytes[..len]);
+    let head = u64::from_le_bytes(head);
+    Some(Short { bytes, head })
+}
