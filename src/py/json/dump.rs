@@ -17,7 +17,7 @@ use super::entries::{Entries, push_dict, push_subclass};
 use super::escape::{append, write_str};
 use super::float::write_float;
 use super::options::DumpOptions;
-use super::plain::write_plain;
+use super::plain::with_plain;
 use crate::py::ffi::json::{self as ffi, Kind, kind};
 
 /// Nesting beyond this is refused where the interpreter has no limit of its own for it (3.14 looks at the native
@@ -38,11 +38,24 @@ pub fn dump(
     options: &DumpOptions,
     out: &mut Vec<u8>,
 ) -> PyResult<()> {
-    let start = out.len();
-    let result = if options.is_compact() {
-        if options.ensure_ascii && write_plain(out, value, options.sort_keys) {
+    if options.is_plain() {
+        let written = with_plain(value, options.sort_keys, |text| out.extend_from_slice(text));
+        if written.is_some() {
             return Ok(());
         }
+    }
+    dump_any(py, value, options, out)
+}
+
+/// The same without a try of the fast way.
+pub(super) fn dump_any(
+    py: Python<'_>,
+    value: &Bound<'_, PyAny>,
+    options: &DumpOptions,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
+    let start = out.len();
+    let result = if options.is_compact() {
         Encoder::<true>::new(py, options, out).run(value)
     } else {
         Encoder::<false>::new(py, options, out).run(value)

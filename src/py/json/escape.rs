@@ -6,6 +6,36 @@ use crate::py::ffi::json::{Text, text};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
+/// How each character below 0x100 stands in a literal of ASCII, and its length there.
+pub(super) static ESCAPES: [([u8; 8], u8); 256] = escapes();
+
+const fn escapes() -> [([u8; 8], u8); 256] {
+    let mut table = [([0; 8], 6); 256];
+    let mut byte = 0;
+    while byte < 256 {
+        let (high, low) = (HEX[byte >> 4], HEX[byte & 0xf]);
+        let short = match byte as u8 {
+            b'"' => b'"',
+            b'\\' => b'\\',
+            0x08 => b'b',
+            0x0c => b'f',
+            b'\n' => b'n',
+            b'\r' => b'r',
+            b'\t' => b't',
+            _ => 0,
+        };
+        table[byte] = if short != 0 {
+            ([b'\\', short, 0, 0, 0, 0, 0, 0], 2)
+        } else if is_special(byte as u8) {
+            ([b'\\', b'u', b'0', b'0', high, low, 0, 0], 6)
+        } else {
+            ([byte as u8, 0, 0, 0, 0, 0, 0, 0], 1)
+        };
+        byte += 1;
+    }
+    table
+}
+
 /// Appends `value`, a `str`, as a JSON string.
 ///
 /// # Errors
@@ -45,7 +75,7 @@ fn write_latin1(out: &mut Vec<u8>, bytes: &[u8], ensure_ascii: bool) {
 
 /// The same without the quotes.
 #[inline]
-pub(super) fn write_rest(out: &mut Vec<u8>, bytes: &[u8], ensure_ascii: bool) {
+fn write_rest(out: &mut Vec<u8>, bytes: &[u8], ensure_ascii: bool) {
     let mut rest = bytes;
     loop {
         let clean = plain_prefix(rest);
@@ -87,7 +117,7 @@ fn write_wide(
 
 /// Appends code points, all in ASCII.
 #[inline]
-pub(super) fn write_points(out: &mut Vec<u8>, points: impl Iterator<Item = u32>) {
+fn write_points(out: &mut Vec<u8>, points: impl Iterator<Item = u32>) {
     for point in points {
         if is_plain(point) {
             out.push(point as u8);

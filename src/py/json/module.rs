@@ -7,9 +7,10 @@ use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
 use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 
-use super::dump::dump;
+use super::dump::dump_any;
 use super::load::{load_slowly, parse};
 use super::options::DumpOptions;
+use super::plain::with_plain;
 use crate::py::ffi::json::{Text, text};
 
 /// A buffer that grew beyond this is not kept for the next call.
@@ -75,9 +76,26 @@ fn json_dumps<'py>(
         key_separator,
         default,
     };
+    if options.is_plain() {
+        let written = with_plain(value, sort_keys, |text| {
+            if !newline {
+                return Ok(PyBytes::new(py, text));
+            }
+            PyBytes::new_with(py, text.len() + 1, |bytes| {
+                if let Some((last, rest)) = bytes.split_last_mut() {
+                    rest.copy_from_slice(text);
+                    *last = b'\n';
+                }
+                Ok(())
+            })
+        });
+        if let Some(bytes) = written {
+            return bytes;
+        }
+    }
     // Taken out for the call: a `default` callback may come here again.
     let mut buffer = BUFFER.take();
-    let result = dump(py, value, &options, &mut buffer).map(|()| {
+    let result = dump_any(py, value, &options, &mut buffer).map(|()| {
         if newline {
             buffer.push(b'\n');
         }

@@ -4,15 +4,20 @@
 //! into a buffer whose bytes all exist already, in moves of a fixed size that may run past the end of a short
 //! text: what follows overwrites them.
 
+use std::cell::Cell;
+
 use pyo3::prelude::*;
 
-use super::escape::{special_mask, write_points, write_rest};
+use super::escape::{ESCAPES, special_mask};
 use super::float::write_float;
 use crate::py::ffi::json::Text;
 use crate::py::ffi::walk::{Short, Sink, walk};
 
-/// Room made at first: most small responses fit.
-const FIRST_ROOM: usize = 512;
+/// A buffer that grew beyond this is not kept for the next call.
+const KEPT_SIZE: usize = 256 * 1024;
+
+/// Room made at first.
+const FIRST_ROOM: usize = 2048;
 
 /// Room for any number, or for a text of up to 16 bytes with what stands around it.
 const SHORT_ROOM: usize = 32;
@@ -20,27 +25,43 @@ const SHORT_ROOM: usize = 32;
 /// Bytes of a longer text that are looked at and moved at a time.
 const BLOCK: usize = 32;
 
-/// Appends `value` to `out`; false, with `out` as before, if a part of it is not plain.
-#[inline]
-pub(super) fn write_plain(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, sort: bool) -> bool {
-    let start = out.len();
-    let mut writer = Writer { at: start, out };
-    let plain = walk(value, sort, &mut writer);
-    // Without the comma behind the root.
-    let end = if plain { writer.at - 1 } else { start };
-    out.truncate(end);
-    plain
+/// Characters between two looks at the room that is left.
+const PIECE: usize = 1024;
+
+thread_local! {
+    /// Bytes without meaning, but set: no call has to clear its room.
+    static ROOM: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
-struct Writer<'a> {
+/// Gives the text of `value` to `take`; None if a part of it is not plain.
+#[inline]
+pub(super) fn with_plain<T>(
+    value: &Bound<'_, PyAny>,
+    sort: bool,
+    take: impl FnOnce(&[u8]) -> T,
+) -> Option<T> {
+    let mut writer = Writer {
+        out: ROOM.take(),
+        at: 0,
+    };
+    let plain = walk(value, sort, &mut writer);
+    // Without the comma behind the root.
+    let taken = plain.then(|| take(&writer.out[..writer.at - 1]));
+    if writer.out.len() <= KEPT_SIZE {
+        ROOM.set(writer.out);
+    }
+    taken
+}
+
+struct Writer {
     /// Text up to `at`, then bytes without meaning.
-    out: &'a mut Vec<u8>,
+    out: Vec<u8>,
     at: usize,
 }
 
-impl Writer<'_> {
+impl Writer {
     /// The bytes behind the text, at least `len` of them.
-    #[inline]
+    #[inline(always)]
     fn room(&mut self, len: usize) -> &mut [u8] {
         if self.out.len() - self.at < len {
             self.grow(len);
@@ -55,14 +76,14 @@ impl Writer<'_> {
         self.out.resize(size, 0);
     }
 
-    #[inline]
+    #[inline(always)]
     fn push(&mut self, bytes: [u8; 2], len: usize) {
         self.room(2)[..2].copy_from_slice(&bytes);
         self.at += len;
     }
 
     /// A text in quotes with `end` behind it.
-    #[inline]
+    #[inline(always)]
     fn quote(&mut self, text: Short<'_>, end: u8) {
         let Short { bytes, head } = text;
         let len = bytes.len();
@@ -93,59 +114,40 @@ impl Writer<'_> {
         let len = bytes.len();
         let room = self.room(len + SHORT_ROOM);
         room[0] = b'"';
-        let mut done = 0;
-        let target = &mut room[1..];
-        if len < BLOCK
-            && let (Some(head), Some(tail)) = (bytes.first_chunk::<16>(), bytes.last_chunk::<16>())
-            && !any_special(head)
-            && !any_special(tail)
-        {
-            target[..16].copy_from_slice(head);
-            target[len - 16..len].copy_from_slice(tail);
-            done = len;
-        }
-        for (from, to) in bytes
-            .as_chunks::<BLOCK>()
-            .0
-            .iter()
-            .zip(target.as_chunks_mut::<BLOCK>().0)
-        {
-            if any_special(from) {
-                break;
-            }
-            *to = *from;
-            done += BLOCK;
-        }
-        if done < len && done + BLOCK > len && done > 0 {
-            // The last block once more, shifted: what was already seen is plain.
-            if let (Some(from), Some(to)) = (
-                bytes.last_chunk::<BLOCK>(),
-                target[..len].last_chunk_mut::<BLOCK>(),
-            ) && !any_special(from)
-            {
-                *to = *from;
-                done = len;
-            }
-        }
+        let done = copy_plain(&mut room[1..], bytes);
         self.at += done + 1;
-        if done < len {
-            self.append(|out| write_rest(out, &bytes[done..], true));
+        for piece in bytes[done..].chunks(PIECE) {
+            let written = escape(self.room(6 * PIECE + SHORT_ROOM), piece);
+            self.at += written;
         }
         self.push([b'"', end], 2);
     }
 
-    /// Lets a function that appends to a vector do so.
-    fn append(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.out.truncate(self.at);
-        write(self.out);
-        self.at = self.out.len();
-        // The vector may have grown: what it has is room.
-        let room = self.out.capacity().min(self.at + FIRST_ROOM);
-        self.out.resize(room, 0);
+    /// Code points in quotes.
+    #[inline(always)]
+    fn quote_wide(&mut self, mut points: impl ExactSizeIterator<Item = u32>) {
+        self.push([b'"', 0], 1);
+        while points.len() > 0 {
+            let room = self.room(12 * PIECE + SHORT_ROOM);
+            let mut to = 0;
+            for point in points.by_ref().take(PIECE) {
+                match u8::try_from(point) {
+                    Ok(byte) => to += put_escape(room, to, byte),
+                    Err(_) if point < 0x1_0000 => to += put_unit(room, to, point),
+                    Err(_) => {
+                        let offset = point - 0x1_0000;
+                        to += put_unit(room, to, 0xd800 | offset >> 10);
+                        to += put_unit(room, to, 0xdc00 | offset & 0x3ff);
+                    }
+                }
+            }
+            self.at += to;
+        }
+        self.push([b'"', b','], 2);
     }
 
     /// A number's text and a comma.
-    #[inline]
+    #[inline(always)]
     fn number(&mut self, text: &[u8]) {
         let len = text.len();
         if let Some(room) = self.room(SHORT_ROOM).first_chunk_mut::<SHORT_ROOM>()
@@ -158,42 +160,36 @@ impl Writer<'_> {
     }
 }
 
-impl Sink for Writer<'_> {
-    #[inline]
+impl Sink for Writer {
+    #[inline(always)]
     fn open(&mut self, bracket: u8) {
         self.push([bracket, 0], 1);
     }
 
-    #[inline]
+    #[inline(always)]
     fn close(&mut self, bracket: u8) {
         // In place of the last item's comma; an empty container has none.
-        if self.out[self.at - 1] == b',' {
-            self.at -= 1;
-        }
+        self.at -= usize::from(self.out[self.at - 1] == b',');
         self.push([bracket, b','], 2);
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self, key: Short<'_>) {
         self.quote(key, b':');
     }
 
-    #[inline]
+    #[inline(always)]
     fn short(&mut self, text: Short<'_>) {
         self.quote(text, b',');
     }
 
     #[inline(never)]
     fn text(&mut self, text: Text<'_>) {
-        self.append(|out| {
-            out.push(b'"');
-            match text {
-                Text::One(bytes) => write_rest(out, bytes, true),
-                Text::Two(units) => write_points(out, units.iter().map(|&unit| u32::from(unit))),
-                Text::Four(points) => write_points(out, points.iter().copied()),
-            }
-            out.extend_from_slice(b"\",");
-        });
+        match text {
+            Text::One(bytes) => self.quote_long(bytes, b','),
+            Text::Two(units) => self.quote_wide(units.iter().map(|&unit| u32::from(unit))),
+            Text::Four(points) => self.quote_wide(points.iter().copied()),
+        }
     }
 
     #[inline]
@@ -211,21 +207,20 @@ impl Sink for Writer<'_> {
         if (1e-4..1e16).contains(&number.abs()) {
             self.number(zmij::Buffer::new().format_finite(number).as_bytes());
         } else {
-            self.append(|out| {
-                write_float(out, number);
-                out.push(b',');
-            });
+            let mut text = Vec::with_capacity(SHORT_ROOM);
+            write_float(&mut text, number);
+            self.number(&text);
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn word(&mut self, word: &'static [u8]) {
         self.number(word);
     }
 }
 
 /// Moves up to 31 bytes by two moves of a fixed size.
-#[inline]
+#[inline(always)]
 fn copy_short(to: &mut [u8; SHORT_ROOM], from: &[u8]) {
     let len = from.len().min(SHORT_ROOM);
     if let (Some(head), Some(tail)) = (from.first_chunk::<16>(), from.last_chunk::<16>()) {
@@ -244,10 +239,87 @@ fn copy_short(to: &mut [u8; SHORT_ROOM], from: &[u8]) {
     }
 }
 
+/// Moves the blocks before the first that needs an escape, or all of the text; the length moved.
+#[inline]
+fn copy_plain(to: &mut [u8], from: &[u8]) -> usize {
+    let len = from.len();
+    if len < BLOCK {
+        if let (Some(head), Some(tail)) = (from.first_chunk::<16>(), from.last_chunk::<16>())
+            && !any_special(head)
+            && !any_special(tail)
+        {
+            to[..16].copy_from_slice(head);
+            to[len - 16..len].copy_from_slice(tail);
+            return len;
+        }
+        return 0;
+    }
+    let mut done = 0;
+    let blocks = from.as_chunks::<BLOCK>().0.iter();
+    for (from, to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
+        if any_special(from) {
+            return done;
+        }
+        *to = *from;
+        done += BLOCK;
+    }
+    // The last block once more, shifted: what was already seen is plain.
+    if let (Some(from), Some(to)) = (
+        from.last_chunk::<BLOCK>(),
+        to[..len].last_chunk_mut::<BLOCK>(),
+    ) && !any_special(from)
+    {
+        *to = *from;
+        return len;
+    }
+    done
+}
+
 /// True if a byte of the block needs an escape. One pass without a branch, which compiles to vector code.
 #[inline]
 fn any_special<const N: usize>(block: &[u8; N]) -> bool {
     block.iter().fold(false, |any, &byte| {
         any | (byte.wrapping_sub(0x20) > 0x5e) | (byte == b'"') | (byte == b'\\')
     })
+}
+
+/// Writes a text with its escapes; the length written. There is room for six bytes each and a word more.
+fn escape(to: &mut [u8], from: &[u8]) -> usize {
+    let mut at = 0;
+    let mut end = 0;
+    while let Some(word) = from[at..].first_chunk::<8>() {
+        to[end..end + 8].copy_from_slice(word);
+        let special = special_mask(u64::from_le_bytes(*word));
+        if special == 0 {
+            at += 8;
+            end += 8;
+        } else {
+            let plain = special.trailing_zeros() as usize / 8;
+            end += plain;
+            end += put_escape(to, end, word[plain & 7]);
+            at += plain + 1;
+        }
+    }
+    for &byte in &from[at..] {
+        end += put_escape(to, end, byte);
+    }
+    end
+}
+
+/// Writes a character below 0x100 as it stands in a literal, and bytes without meaning up to eight.
+#[inline(always)]
+fn put_escape(to: &mut [u8], at: usize, byte: u8) -> usize {
+    let (text, len) = ESCAPES[usize::from(byte)];
+    to[at..at + 8].copy_from_slice(&text);
+    usize::from(len)
+}
+
+/// Writes `\uXXXX`.
+#[inline(always)]
+fn put_unit(to: &mut [u8], at: usize, unit: u32) -> usize {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    let digit = |shift: u32| HEX[(unit >> shift & 0xf) as usize];
+    let text = [b'\\', b'u', digit(12), digit(8), digit(4), digit(0)];
+    to[at..at + 6].copy_from_slice(&text);
+    6
 }
