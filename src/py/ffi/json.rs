@@ -7,6 +7,8 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
+use crate::json::Text;
+
 /// How the `json` module of the standard library sees a value: identity for the three constants, then
 /// subclass checks in the order of its C encoder.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -73,14 +75,6 @@ pub(crate) fn is_exact_str(value: &Bound<'_, PyAny>) -> bool {
     unsafe { ffi::Py_TYPE(value.as_ptr()) == &raw mut ffi::PyUnicode_Type }
 }
 
-/// The code points of a `str` in the width the interpreter stores them in.
-#[derive(Clone, Copy)]
-pub(crate) enum Text<'a> {
-    One(&'a [u8]),
-    Two(&'a [u16]),
-    Four(&'a [u32]),
-}
-
 /// The stored text of a `str` or of a subclass's instance; None if `value` is no `str`, or if an old
 /// `wchar_t` string (before 3.12) cannot be converted for lack of memory.
 #[inline]
@@ -137,17 +131,43 @@ pub(crate) fn ascii_str<'py>(py: Python<'py>, ascii: &[u8]) -> PyResult<Bound<'p
     }
 }
 
-/// A new `str` from UTF-8 that need not be valid: strict decoding, None (no exception) where it fails.
+/// A new `str` from UTF-8 that need not be valid; None (no exception) where it is not.
 pub(crate) fn utf8_str<'py>(py: Python<'py>, utf8: &[u8]) -> Option<Bound<'py, PyString>> {
-    // SAFETY: pointer and length are one slice; null means an exception, which is cleared.
+    let text = std::str::from_utf8(utf8).ok()?;
+    // A character has one byte that is no continuation; the highest of these tells the width of the text.
+    let (mut len, mut lead) = (0, 0);
+    for &byte in utf8 {
+        let begins = byte as i8 >= -0x40;
+        len += usize::from(begins);
+        lead = lead.max(byte);
+    }
+    let highest: ffi::Py_UCS4 = match lead {
+        0..0x80 => 0x7f,
+        0x80..0xc4 => 0xff,
+        0xc4..0xf0 => 0xffff,
+        _ => 0x10_ffff,
+    };
+    // SAFETY: null means an exception, which is cleared. Otherwise a new `str` nobody else has seen (the shared
+    // empty one gets nothing written), with room for `len` characters up to `highest`, which are all written.
     unsafe {
-        let len = utf8.len() as ffi::Py_ssize_t;
-        let ptr = ffi::PyUnicode_FromStringAndSize(utf8.as_ptr().cast(), len);
+        let ptr = ffi::PyUnicode_New(len as ffi::Py_ssize_t, highest);
         if ptr.is_null() {
             ffi::PyErr_Clear();
             return None;
         }
-        Some(Bound::from_owned_ptr(py, ptr).cast_into_unchecked())
+        let object = Bound::from_owned_ptr(py, ptr).cast_into_unchecked();
+        let data = ffi::PyUnicode_DATA(ptr);
+        let points = text.chars().enumerate();
+        match highest {
+            0x7f | 0xff => {
+                points.for_each(|(at, point)| *data.cast::<u8>().add(at) = point as u8);
+            }
+            0xffff => {
+                points.for_each(|(at, point)| *data.cast::<u16>().add(at) = point as u16);
+            }
+            _ => points.for_each(|(at, point)| *data.cast::<u32>().add(at) = point as u32),
+        }
+        Some(object)
     }
 }
 

@@ -10,7 +10,8 @@ use std::mem::MaybeUninit;
 use pyo3::ffi;
 use pyo3::prelude::*;
 
-use super::json::{Text, raw_text};
+use super::json::raw_text;
+use crate::json::{Short, Text};
 
 /// Nesting beyond this is left to the general way: a frame here is native stack.
 const MAX_DEPTH: usize = 16;
@@ -29,14 +30,6 @@ pub(crate) trait Sink {
     fn float(&mut self, number: f64);
     /// `true`, `false` or `null`.
     fn word(&mut self, word: &'static [u8]);
-}
-
-/// A text of one byte per character.
-#[derive(Clone, Copy)]
-pub(crate) struct Short<'a> {
-    pub(crate) bytes: &'a [u8],
-    /// The first eight bytes, the first one lowest, then zeros.
-    pub(crate) head: u64,
 }
 
 /// Tells `sink` all of `value`; false, after any number of calls, for one that is not plain.
@@ -295,9 +288,5 @@ unsafe fn short<'a>(text: *mut ffi::PyObject) -> Option<Short<'a>> {
     let Some(Text::One(bytes)) = (unsafe { raw_text(text) }) else {
         return None;
     };
-    let mut head = [0; 8];
-    let len = bytes.len().min(8);
-    head[..len].copy_from_slice(&bytes[..len]);
-    let head = u64::from_le_bytes(head);
-    Some(Short { bytes, head })
+    Some(Short::new(bytes))
 }

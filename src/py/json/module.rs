@@ -11,7 +11,8 @@ use super::dump::dump_any;
 use super::load::{load_slowly, parse};
 use super::options::DumpOptions;
 use super::plain::with_plain;
-use crate::py::ffi::json::{Text, text};
+use crate::json::Text;
+use crate::py::ffi::json::text;
 
 /// A buffer that grew beyond this is not kept for the next call.
 const KEPT_CAPACITY: usize = 256 * 1024;
