@@ -357,6 +357,7 @@ class Rule(RuleFactory):
 
         Raises:
             ValueError: The rule is malformed.
+            SyntaxError: A variable without a default stands in it twice.
         """
         domain = (self.host if self.map.host_matching else self.subdomain) or ""
         path = _slashes_re.sub("/", self.rule) if self.merge_slashes else self.rule
@@ -366,8 +367,12 @@ class Rule(RuleFactory):
         self._trace = [*domain_pieces, (False, "|"), *path_pieces]
         self._domain_steps = self._steps(domain_pieces)
         self._path_steps = self._steps(path_pieces)
-        variables = {text for variable, text in self._trace if variable}
-        self._known = frozenset(variables.union(map(str, self.defaults or ())))
+        defaults = self.defaults or {}
+        free = [text for variable, text in self._trace if variable and text not in defaults]
+        for index, name in enumerate(free):
+            if name in free[:index]:
+                raise SyntaxError(f"duplicate variable {name!r} in url rule {self.rule!r}")
+        self._known = frozenset([*free, *map(str, defaults)])
 
     def _read(self, text: str) -> tuple[list[_Piece], list[Token]]:
         pieces: list[_Piece] = []
