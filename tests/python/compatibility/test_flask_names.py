@@ -61,6 +61,11 @@ CLASSES = [
     for name, value in own_names(importlib.import_module(module)).items()
     if inspect.isclass(value)
 ]
+CONSTRUCTED = [
+    (module, name)
+    for module, name in CLASSES
+    if "__init__" in vars(getattr(importlib.import_module(module), name))
+]
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -88,11 +93,9 @@ def test_a_class_has_the_same_attributes(module: str, name: str) -> None:
     assert {name for name in expected if not hasattr(cls, name)} == set()
 
 
-@pytest.mark.parametrize(("module", "name"), CLASSES)
+@pytest.mark.parametrize(("module", "name"), CONSTRUCTED)
 def test_a_class_is_made_with_the_same_arguments(module: str, name: str) -> None:
     expected = getattr(importlib.import_module(module), name)
-    if "__init__" not in vars(expected):
-        pytest.skip("has no constructor of its own")
     assert shape(getattr(ours(module), name).__init__) == shape(expected.__init__)
 
 
