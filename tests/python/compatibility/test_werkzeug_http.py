@@ -6,6 +6,7 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
+
 from .werkzeug_pair import Names, assert_same
 
 MOMENT = datetime(2024, 2, 29, 12, 30, 45, tzinfo=timezone.utc)

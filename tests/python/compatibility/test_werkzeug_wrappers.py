@@ -160,7 +160,7 @@ def test_a_request_and_its_headers_are_shown_alike(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body, content_type",
+    ("body", "content_type"),
     [
         (b'{"a": 1}', "application/json"),
         (b"", "application/json"),
