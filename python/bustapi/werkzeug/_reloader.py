@@ -32,7 +32,7 @@ ENV_CHILD = "WERKZEUG_RUN_MAIN"
 EXIT_RELOAD = 3
 #: Seconds that the work gets to end, after the first and after the second request. Less than what the server takes to
 #: give itself up, which would be with another exit code.
-_PATIENCE = (1.0, 1.0)
+_PATIENCE = (1.0, 0.3)
 
 # Changes to an installed Python are no changes to the program. A virtual environment's packages are watched only
 # where they are imported: walking through all of them every second would cost too much.
