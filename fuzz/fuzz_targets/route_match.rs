@@ -33,7 +33,8 @@ fuzz_target!(|input: &str| {
             assert_ne!(better, path);
             let mut captures = Captures::default();
             let again = router.find(Some(domain), better, method, false, &mut captures);
-            assert_ne!(again, outcome, "redirects to itself");
+            // Leading slashes count as one: a rule whose first variable may be empty asks for what cannot be.
+            assert!(again != outcome || better.starts_with("//"), "redirects to itself");
         }
         Outcome::MethodNotAllowed => assert!(router.allowed(&captures).count() > 0),
         _ => {}
