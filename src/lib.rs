@@ -3,10 +3,10 @@
 //! Layers (an arrow is who may be imported by whom):
 //!
 //! ```text
-//! buf, http  <-  h1, route  <-  conn  <-  net  <-  py
+//! buf, http, json  <-  h1, route  <-  conn  <-  net  <-  py
 //! ```
 //!
-//! `buf` and `http` know nothing of the others; `h1` is a sans-IO protocol engine; `route` matches paths;
+//! `buf`, `http` and `json` know nothing of the others; `h1` is a sans-IO protocol engine; `route` matches paths;
 //! `conn` joins a protocol engine to its buffers; `net` owns sockets, timers and the poll loop and knows no
 //! Python; `py` implements `conn::Service` with Python views. `tests/layers.rs` scans imports and fails on a breach.
 //!
@@ -17,6 +17,7 @@ pub mod config;
 pub mod conn;
 pub mod h1;
 pub mod http;
+pub mod json;
 pub mod net;
 #[cfg(feature = "python")]
 pub mod py;

@@ -169,7 +169,7 @@ def parse_arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--scenario", action="append", choices=[*names, CHECKS], help="may be repeated (default: all)")
     add("--rounds", type=int, default=5)
-    add("--secs", type=float, default=4.0, help="of one measurement")
+    add("--secs", type=int, default=4, help="of one measurement; whole ones, as wrk takes no others")
     add("--json", type=Path, metavar="FILE", help="write every measurement there")
     add("--python", default=sys.executable, help="an interpreter with bustapi (default: this one)")
     add("--binaries", type=Path, default=target / "release", help="folder of bare and openloop")

@@ -27,7 +27,7 @@ def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
             *short,
             "--" + name.replace("_", "-"),
             name,
-            metavar="|".join(item["choices"]) or {"text": "NAME", "workers": "N|auto"}.get(item["kind"], "N"),
+            metavar="|".join(item["choices"]) or {"text": "NAME", "count": "N|auto"}.get(item["kind"], "N"),
             help=item["about"] + unit,
         )(command)
     return command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import typing as t
+from importlib import import_module
 
 import click
 from click.core import ParameterSource
@@ -82,7 +83,7 @@ def _installed(name: str) -> str | None:
         return None
 
 
-class CertParamType(click.ParamType):
+class CertParamType(click.ParamType):  # type: ignore[type-arg, unused-ignore]
     """A certificate: a file, the word `adhoc`, or where to import an `ssl.SSLContext` from."""
 
     name = "path"
@@ -110,7 +111,7 @@ class CertParamType(click.ParamType):
 
     def _require_cryptography(self, param: click.Parameter | None, ctx: click.Context | None) -> None:
         try:
-            import cryptography  # noqa: F401
+            import_module("cryptography")
         except ImportError:
             raise click.BadParameter(
                 "A certificate made on the spot needs the cryptography library.", ctx, param

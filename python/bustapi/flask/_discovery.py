@@ -205,7 +205,7 @@ def _called_with_wrong_args(f: t.Callable[..., t.Any]) -> bool:
     trace = sys.exc_info()[2]
     try:
         while trace is not None:
-            if trace.tb_frame.f_code is f.__code__:  # type: ignore[attr-defined]
+            if trace.tb_frame.f_code is f.__code__:
                 return False
             trace = trace.tb_next
         return True

@@ -27,6 +27,7 @@ from .wrappers import Request, Response
 if t.TYPE_CHECKING:
     from types import TracebackType
 
+    from .app import Flask
     from .sessions import SessionInterface
 
 _BODY_TYPES = (
@@ -52,8 +53,8 @@ class Dispatch(App):
             if value is None:
                 value = self.dispatch_request()
         except Exception as error:
-            value = self.handle_user_exception(error)  # type: ignore[assignment]
-        return self.finalize_request(value)  # type: ignore[arg-type]
+            value = self.handle_user_exception(error)
+        return self.finalize_request(value)
 
     def preprocess_request(self) -> ft.ResponseReturnValue | None:
         """Run the URL value preprocessors and the before-request functions.
@@ -122,7 +123,7 @@ class Dispatch(App):
             rv: The value.
             from_error_handler: Log an error of an after-request function instead of raising it.
         """
-        response = self.make_response(rv)  # type: ignore[arg-type]
+        response = self.make_response(rv)
         try:
             response = self.process_response(response)
             if request_finished.receivers:
@@ -149,7 +150,7 @@ class Dispatch(App):
                     response = self.ensure_sync(func)(response)
         session = context._session
         if not self.session_interface.is_null_session(session):
-            self.session_interface.save_session(self, session, response)
+            self.session_interface.save_session(t.cast("Flask", self), session, response)
         return response
 
     def do_teardown_request(self, exc: BaseException | None = _sentinel) -> None:
@@ -312,7 +313,7 @@ class Dispatch(App):
         if not isinstance(value, self.response_class):
             if isinstance(value, (str, bytes, bytearray, cabc.Iterator)):
                 # Given to the constructor, so that a class can treat a status of its own making.
-                value = self.response_class(value, status=status, headers=headers)
+                value = self.response_class(t.cast("str", value), status=status, headers=headers)
                 status = headers = None
             elif isinstance(value, (dict, list)):
                 value = self.json.response(value)
@@ -341,7 +342,7 @@ class Dispatch(App):
         if not isinstance(value, BaseResponse) and not callable(value):
             raise TypeError(problem)
         try:
-            return self.response_class.force_type(value, request.environ)
+            return t.cast(Response, self.response_class.force_type(value, request.environ))
         except TypeError as error:
             raise TypeError(f"{error}\n{problem}").with_traceback(error.__traceback__) from None
 

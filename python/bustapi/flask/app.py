@@ -267,7 +267,7 @@ class Flask(Dispatch):
 
     def _address(self, host: str | None, port: int | None) -> tuple[str, int]:
         named_host, _, named_port = (self.config.get("SERVER_NAME") or "").partition(":")
-        if port is None or port == "":
+        if not port and port != 0:
             port = int(named_port or 5000)
         return host or named_host or "127.0.0.1", int(port)
 
@@ -278,9 +278,9 @@ class Flask(Dispatch):
             use_cookies: Keep cookies between requests.
             kwargs: For the client's class.
         """
-        cls = self.test_client_class
-        if cls is None:
-            from .testing import FlaskClient as cls
+        from .testing import FlaskClient
+
+        cls = self.test_client_class or FlaskClient
         return cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
 
     def test_cli_runner(self, **kwargs: t.Any) -> FlaskCliRunner:
@@ -289,10 +289,9 @@ class Flask(Dispatch):
         Args:
             kwargs: For the runner's class.
         """
-        cls = self.test_cli_runner_class
-        if cls is None:
-            from .testing import FlaskCliRunner as cls
-        return cls(self, **kwargs)
+        from .testing import FlaskCliRunner
+
+        return (self.test_cli_runner_class or FlaskCliRunner)(self, **kwargs)
 
     # -- contexts --------------------------------------------------------------------------------------------
 
@@ -396,9 +395,7 @@ class Flask(Dispatch):
 
         self.inject_url_defaults(endpoint, values)
         try:
-            url = adapter.build(  # type: ignore[union-attr]
-                endpoint, values, method=_method, url_scheme=_scheme, force_external=external
-            )
+            url = adapter.build(endpoint, values, method=_method, url_scheme=_scheme, force_external=external)
         except BuildError as error:
             values.update(_anchor=_anchor, _method=_method, _scheme=_scheme, _external=external)
             return self.handle_url_build_error(error, endpoint, values)

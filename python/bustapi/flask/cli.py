@@ -147,7 +147,7 @@ class FlaskGroup(AppGroup):
         # this application even if another context is active around the command.
         if not current_app or current_app._get_current_object() is not app:  # type: ignore[attr-defined]
             ctx.with_resource(app.app_context())
-        return app.cli.get_command(ctx, name)
+        return t.cast("click.Command | None", app.cli.get_command(ctx, name))
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands; an application that fails to load is reported, not raised.
@@ -203,9 +203,11 @@ class FlaskGroup(AppGroup):
 def _entry_points(group: str) -> t.Iterable[t.Any]:
     from importlib import metadata
 
-    if sys.version_info >= (3, 10):
-        return metadata.entry_points(group=group)
-    return metadata.entry_points().get(group, ())
+    found: t.Any = metadata.entry_points()
+    # Python 3.9 has a dict here.
+    return t.cast(
+        "t.Iterable[t.Any]", found.select(group=group) if hasattr(found, "select") else found.get(group, ())
+    )
 
 
 def _complain(text: str, prefix: str = "") -> None:

@@ -199,7 +199,7 @@ def send_file(
         max_age: How long the client may cache it, in seconds, or a function of the path that tells.
     """
     return _utils.send_file(  # type: ignore[return-value]
-        path_or_file,
+        t.cast("str", path_or_file),
         **_file_options(
             {
                 "mimetype": mimetype,
@@ -274,7 +274,7 @@ def get_root_path(import_name: str) -> str:
             " module came from an import hook that does not provide file name information or because it's a"
             " namespace package. In this case the root path needs to be explicitly provided."
         )
-    return os.path.dirname(os.path.abspath(filename))
+    return os.path.dirname(os.path.abspath(t.cast(str, filename)))
 
 
 @cache

@@ -20,7 +20,7 @@ ResponseValue = t.Union[
     t.Mapping[str, t.Any],
     t.Iterator[str],
     t.Iterator[bytes],
-    cabc.AsyncIterable,
+    cabc.AsyncIterable[t.Any],
 ]
 
 HeaderValue = t.Union[str, list[str], tuple[str, ...]]

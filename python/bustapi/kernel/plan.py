@@ -14,7 +14,8 @@ from inspect import unwrap
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from .._core import RequestState, Router
+    from .._core import RequestState as RequestState
+    from .._core import Router
 
 #: Where views run: on the reactor's thread, on a thread of the pool, or as tasks of the event loop.
 Mode = t.Literal["inline", "pool", "task"]

@@ -81,6 +81,36 @@ class RegistryList(list[V]):
         return list(self)
 
 
+def _adopted(self: t.Any, value: t.Any) -> t.Any:
+    return adopt(self._generation, value) if self._nested else value
+
+
+# The methods that both dicts have; functions, since the two have no base in common but `dict`.
+
+
+def _store(self: t.Any, key: t.Any, value: t.Any) -> None:
+    dict.__setitem__(self, key, _adopted(self, value))
+    self._generation.bump()
+
+
+def _store_default(self: t.Any, key: t.Any, default: t.Any = None) -> t.Any:
+    """Return the entry of `key`, storing `default` first when there is none."""
+    if key not in self:
+        self[key] = default
+    return self[key]
+
+
+def _store_all(self: t.Any, *args: t.Any, **kwargs: t.Any) -> None:
+    """Store the entries of a mapping or of pairs, and keyword arguments."""
+    for key, value in dict(*args, **kwargs).items():
+        self[key] = value
+
+
+def _store_other(self: t.Any, other: t.Any) -> t.Any:
+    self.update(other)
+    return self
+
+
 class RegistryDict(dict[K, V]):
     """A dict whose every change is counted.
 
@@ -98,29 +128,12 @@ class RegistryDict(dict[K, V]):
         self._generation = generation
         self._nested = nested
         for key, value in dict(items).items():
-            dict.__setitem__(self, key, self._adopt(value))
+            dict.__setitem__(self, key, _adopted(self, value))
 
-    def _adopt(self, value: t.Any) -> t.Any:
-        return adopt(self._generation, value) if self._nested else value
-
-    def __setitem__(self, key: K, value: V) -> None:
-        dict.__setitem__(self, key, self._adopt(value))
-        self._generation.bump()
-
-    def setdefault(self, key: K, default: t.Any = None) -> t.Any:
-        """Return the entry of `key`, storing `default` first when there is none."""
-        if key not in self:
-            self[key] = default
-        return self[key]
-
-    def update(self, *args: t.Any, **kwargs: t.Any) -> None:
-        """Store the entries of a mapping or of pairs, and keyword arguments."""
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
-
-    def __ior__(self, other: t.Any) -> RegistryDict[K, V]:  # type: ignore[override,misc]
-        self.update(other)
-        return self
+    __setitem__ = _store
+    setdefault = _store_default
+    update = _store_all
+    __ior__ = _store_other
 
     def copy(self) -> dict[K, V]:
         """Return a plain dict with the same entries."""
@@ -148,20 +161,19 @@ class RegistryDefaultDict(defaultdict[K, V]):
         self._generation = generation
         self._nested = True
         for key, value in dict(items).items():
-            dict.__setitem__(self, key, self._adopt(value))
+            dict.__setitem__(self, key, _adopted(self, value))
 
     def __missing__(self, key: K) -> V:
         assert self.default_factory is not None
         self[key] = self.default_factory()
         return self[key]
 
-    _adopt = RegistryDict._adopt
-    __setitem__ = RegistryDict.__setitem__  # type: ignore[assignment]
-    setdefault = RegistryDict.setdefault
-    update = RegistryDict.update  # type: ignore[assignment]
-    __ior__ = RegistryDict.__ior__  # type: ignore[assignment,misc]
+    __setitem__ = _store
+    setdefault = _store_default
+    update = _store_all
+    __ior__ = _store_other
 
-    def copy(self) -> defaultdict[K, V]:
+    def copy(self) -> t.Any:
         """Return a plain defaultdict with the same entries."""
         return defaultdict(self.default_factory, self)
 

@@ -12,7 +12,7 @@ from .errors import ServeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OFFERS = ("url_map", "view_functions", "full_dispatch_request", "config", "generation")
+_OFFERS = ("url_map", "view_functions", "full_dispatch_request", "config", "_generation")
 _METHODS = ("dispatch_request", "get", "head", "post", "put", "patch", "delete", "options", "trace")
 
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-#: Seconds that threads get beyond the grace to come back from their last call.
+#: Seconds that threads get to come back from their last call: beyond the grace, and after an abort.
 SLACK = 2.0
+ABORT_SLACK = 0.3
 
 
 class ThreadHost:
@@ -45,8 +46,8 @@ class ThreadHost:
         self._pool: Pool | None = None
         if settings.pool_threads:
             self._pool = Pool(settings.pool_threads, settings.pool_queue)
+        dispatcher = Dispatcher(app)
         try:
-            dispatcher = Dispatcher(app)
             # A reactor takes its listeners over: they close when it ends.
             self._reactors = [Reactor(dispatcher, group, values, self._pool) for group in groups]
         except OSError as error:
@@ -75,7 +76,7 @@ class ThreadHost:
 
     def others_serve(self) -> bool:
         """Tell whether a reactor of another thread is still at work, within its time."""
-        if self._deadline is not None and time.monotonic() > self._deadline + SLACK:
+        if self._deadline is not None and self._left(self._deadline) <= 0:
             return False
         return any(thread.is_alive() for thread in self._threads)
 
@@ -198,11 +199,14 @@ class ThreadHost:
             if not self._pool_closed:
                 self.fail(None, threading.current_thread().name)
 
+    def _left(self, deadline: float) -> float:
+        return deadline + (ABORT_SLACK if self._aborted else SLACK) - time.monotonic()
+
     def _join(self, threads: list[threading.Thread]) -> None:
         for thread in threads:
             while thread.is_alive():
                 # Looked at again each round: a second signal moves the deadline.
-                left = (self._deadline or 0.0) + SLACK - time.monotonic()
+                left = self._left(self._deadline or 0.0)
                 if left <= 0:
                     break
                 thread.join(min(left, 0.2))

@@ -57,10 +57,13 @@ def split(options: dict[str, Any], *, caller: str, threaded: bool) -> tuple[dict
 
 
 def _map_processes(processes: Any, settings: dict[str, Any]) -> None:
-    if processes is None or processes == 1:
+    if processes is None:
         return
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise SettingsError(f"processes: must be a whole number of at least 1, not {processes!r}")
+    if processes == 1:
+        # The default of `run_simple`, which says nothing.
+        return
     if settings.get("workers", processes) != processes:
         raise SettingsError(
             f"processes={processes} contradicts workers={settings['workers']!r}; give workers alone"

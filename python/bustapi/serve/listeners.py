@@ -35,13 +35,11 @@ class Bound:
 
     def __init__(self, groups: list[list[list[Listener]]], path: str | None = None) -> None:
         self.groups = groups
+        #: The addresses as the system gave them, each once, in order of binding. Noted, since a reactor takes its
+        #: listeners over.
+        self.addresses = list(dict.fromkeys(listener.address for listener in groups[0][0]))
         self._path = path
         self._inode = _inode(path) if path else None
-
-    @property
-    def addresses(self) -> list[str]:
-        """The addresses as the system gave them, each once, in order of binding."""
-        return list(dict.fromkeys(listener.address for listener in self.groups[0][0]))
 
     def close(self) -> None:
         """Close every listener and remove the unix socket's file, if it is still ours."""

@@ -33,7 +33,7 @@ def run(
     port: int | None = None,
     debug: bool | None = None,
     load_dotenv: bool = True,
-    threads: int | None = None,
+    threads: int | str | None = None,
     workers: int | str | None = None,
     **options: Any,
 ) -> None:
@@ -46,7 +46,7 @@ def run(
         port: TCP port, 0 for any. Default: `BUSTAPI_PORT`, the port of `SERVER_NAME`, 5000.
         debug: Sets `app.debug`.
         load_dotenv: Load `.env` and `.flaskenv` first, unless `FLASK_SKIP_DOTENV` says no.
-        threads: Reactor threads. Default: `BUSTAPI_THREADS`, 1.
+        threads: Reactor threads, or ``"auto"`` for one a core. Default: `BUSTAPI_THREADS`, 1.
         workers: Processes, or ``"auto"`` for one a core. Default: `BUSTAPI_WORKERS`, 1.
         **options: Any other setting (see `Settings`) or keyword of Werkzeug's `run_simple`.
 
@@ -149,7 +149,7 @@ async def run_async(
     port: int | None = None,
     debug: bool | None = None,
     load_dotenv: bool = True,
-    threads: int | None = None,
+    threads: int | str | None = None,
     **options: Any,
 ) -> None:
     """Serve an application on the running event loop, until SIGINT, SIGTERM or cancellation.
@@ -226,7 +226,7 @@ def serve(app: Any, settings: Settings) -> None:
     if worker.is_worker():
         _serve_as_worker(app, settings)
     elif settings.workers > 1:
-        _supervise(settings)
+        _supervise(app, settings)
     else:
         bound = listeners.bind(settings)
         try:
@@ -299,8 +299,10 @@ def _serve_as_worker(app: Any, settings: Settings) -> None:
     _serve_here(app, inheritance.groups, settings, [], inheritance)
 
 
-def _supervise(settings: Settings) -> None:
+def _supervise(app: Any, settings: Settings) -> None:
     import threading
+
+    from bustapi._core import Dispatcher
 
     from .command import own_command
     from .supervisor import Supervisor
@@ -310,6 +312,8 @@ def _supervise(settings: Settings) -> None:
             "workers: a supervisor needs the main thread, where signals arrive; serve with workers=1 here"
         )
     command = own_command()
+    # For its errors: they are the same in every worker.
+    Dispatcher(app)
     bound = listeners.bind(settings)
     try:
         banner.announce(bound.addresses, settings)

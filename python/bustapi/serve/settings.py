@@ -81,8 +81,10 @@ class Settings:
     host: str = _option("127.0.0.1", "text", "Address or name to listen on, or unix:/path.")
     port: int = _option(5000, "int", "TCP port; 0 lets the system choose.", least=0, most=65535)
     backlog: int = _option(2048, "int", "Connections the kernel keeps before accept.", least=1, most=65535)
-    threads: int = _option(1, "int", "Reactor threads in each process.", least=1, most=1024)
-    workers: int = _option(1, "workers", "Processes, or auto for one a core.", least=1, most=1024)
+    threads: int = _option(
+        1, "count", "Reactor threads in each process, or auto for one a core.", least=1, most=1024
+    )
+    workers: int = _option(1, "count", "Processes, or auto for one a core.", least=1, most=1024)
     pool_threads: int = _option(
         _pool_threads,
         "int",
@@ -311,7 +313,7 @@ def _parse_int(value: Any, rule: Mapping[str, Any]) -> int:
         raise ValueError("must be a whole number") from None
 
 
-def _parse_workers(value: Any, rule: Mapping[str, Any]) -> int:
+def _parse_count(value: Any, rule: Mapping[str, Any]) -> int:
     if isinstance(value, str) and value.strip().lower() == "auto":
         return cores()
     try:
@@ -345,7 +347,7 @@ _Parser = Callable[[Any, "Mapping[str, Any]"], Union[int, float, str]]
 
 _PARSERS: dict[str, _Parser] = {
     "int": _parse_int,
-    "workers": _parse_workers,
+    "count": _parse_count,
     "float": _parse_float,
     "text": _parse_text,
     "choice": _parse_choice,

@@ -26,8 +26,9 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 #: Seconds in which a second signal counts as the first: timeout(1) and others signal a process and then its group.
 SAME = 0.05
-#: Seconds after a second signal in which the main thread must have come back.
+#: Seconds beyond the grace, and after a second signal, in which the main thread must have come back.
 PATIENCE = 2.0
+ABORT_PATIENCE = 0.5
 
 
 class StopSignals:
@@ -94,7 +95,7 @@ class StopSignals:
         elif now - self._came_at >= SAME:
             self.received = number
             if not self.aborted:
-                self._over_at = now + PATIENCE
+                self._over_at = now + ABORT_PATIENCE
             self.aborted = True
             self._abort()
         if self._watch is not None:

@@ -93,13 +93,20 @@ def _walk_sources(top: str) -> t.Iterator[str]:
 
 
 def _find_watchdog_paths(extra_files: set[str], exclude_patterns: set[str]) -> t.Iterable[str]:
-    """Return the directories to watch with all that is below them."""
+    """Return the directories to watch with all that is below them.
+
+    Of installed packages those that are imported, one by one: all of them are more files than the system can watch.
+    """
     folders: set[str] = set()
+    installed: set[str] = set()
     for entry in (*sys.path, *extra_files):
         path = os.path.abspath(entry)
-        folders.add(os.path.dirname(path) if os.path.isfile(path) else path)
+        if entry not in extra_files and path.startswith(_NOT_WALKED):
+            installed.add(path)
+        else:
+            folders.add(os.path.dirname(path) if os.path.isfile(path) else path)
     folders.update(os.path.dirname(path) for path in _iter_module_paths())
-    return _find_common_roots(_without(folders, exclude_patterns))
+    return _find_common_roots(_without(folders - installed, exclude_patterns))
 
 
 def _find_common_roots(paths: t.Iterable[str]) -> t.Iterable[str]:
@@ -228,18 +235,21 @@ class WatchdogReloaderLoop(ReloaderLoop):
         # Reading a file is an event too, from watchdog 2 on.
         changes = {events.EVENT_TYPE_CREATED, events.EVENT_TYPE_DELETED, events.EVENT_TYPE_MODIFIED}
         changes |= {events.EVENT_TYPE_MOVED, events.EVENT_TYPE_CLOSED}
-        report = self.trigger_reload
+        report, concerns = self.trigger_reload, self._concerns
+
+        # The patterns of watchdog's own handlers mean different things from release to release.
+        def dispatch(handler: t.Any, event: t.Any) -> None:
+            if concerns(event.src_path) or concerns(getattr(event, "dest_path", "")):
+                handler.on_any_event(event)
 
         def on_any_event(handler: t.Any, event: t.Any) -> None:
             if event.event_type in changes:
-                report(event.src_path)
+                # Editors write a new file and rename it.
+                target = getattr(event, "dest_path", "")
+                report(target if concerns(target) else event.src_path)
 
-        handler_class = type("Handler", (events.PatternMatchingEventHandler,), {"on_any_event": on_any_event})
-        files = [path for path in self.extra_files if not os.path.isdir(path)]
-        self.event_handler: t.Any = handler_class(
-            patterns=["*.py", "*.pyc", "*.zip", *files],
-            ignore_patterns=[*(f"*/{name}/*" for name in _TOOL_DIRS), *self.exclude_patterns],
-        )
+        members = {"dispatch": dispatch, "on_any_event": on_any_event}
+        self.event_handler: t.Any = type("Handler", (events.FileSystemEventHandler,), members)()
         self.observer: t.Any = observers.Observer()
         kind = observers.Observer.__name__.lower()
         self.name = f"watchdog ({kind[: -len('observer')] if kind.endswith('observer') else kind})"
@@ -253,6 +263,14 @@ class WatchdogReloaderLoop(ReloaderLoop):
     def __exit__(self, *exc: object) -> None:
         self.observer.stop()
         self.observer.join()
+
+    def _concerns(self, path: str | bytes) -> bool:
+        name = os.path.abspath(os.fsdecode(path)) if path else ""
+        if not name.endswith((".py", ".pyc", ".zip")) and name not in self.extra_files:
+            return False
+        if not _TOOL_DIRS.isdisjoint(PurePath(name).parts[:-1]):
+            return False
+        return not any(fnmatch.fnmatch(name, pattern) for pattern in self.exclude_patterns)
 
     def trigger_reload(self, filename: str | bytes) -> None:
         """Report a change; called in the observer's thread, which an exception would end in silence."""

@@ -7,16 +7,17 @@
 
 use std::collections::HashSet;
 
-use pyo3::exceptions::{PyRecursionError, PyTypeError, PyValueError};
+use pyo3::exceptions::{PyMemoryError, PyRecursionError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use smallvec::SmallVec;
 
 use super::convert::convert;
 use super::entries::{Entries, push_dict, push_subclass};
-use super::escape::{append, write_str};
-use super::float::write_float;
 use super::options::DumpOptions;
+use super::plain::with_plain;
+use crate::json::escape::write_text;
+use crate::json::float::write_float;
 use crate::py::ffi::json::{self as ffi, Kind, kind};
 
 /// Nesting beyond this is refused where the interpreter has no limit of its own for it (3.14 looks at the native
@@ -32,6 +33,22 @@ const SCANNED_DEPTH: usize = 64;
 /// What `json.dumps` raises: TypeError for unknown types, keys and mixed key types, ValueError for a cycle,
 /// RecursionError for depth, and whatever a `default` callback raises.
 pub fn dump(
+    py: Python<'_>,
+    value: &Bound<'_, PyAny>,
+    options: &DumpOptions,
+    out: &mut Vec<u8>,
+) -> PyResult<()> {
+    if options.is_plain() {
+        let written = with_plain(value, options.sort_keys, |text| out.extend_from_slice(text));
+        if written.is_some() {
+            return Ok(());
+        }
+    }
+    dump_any(py, value, options, out)
+}
+
+/// The same without a try of the fast way.
+pub(super) fn dump_any(
     py: Python<'_>,
     value: &Bound<'_, PyAny>,
     options: &DumpOptions,
@@ -294,9 +311,21 @@ fn write_leaf(
     Ok(true)
 }
 
+#[inline]
+fn write_str(out: &mut Vec<u8>, value: &Bound<'_, PyAny>, ensure_ascii: bool) -> PyResult<()> {
+    let Some(text) = ffi::text(value) else {
+        return Err(PyMemoryError::new_err("cannot read the string"));
+    };
+    if write_text(out, text, ensure_ascii).is_err() {
+        // The interpreter's own exception names the string, the position and the reason.
+        value.call_method1("encode", ("utf-8",))?;
+    }
+    Ok(())
+}
+
 fn write_int(out: &mut Vec<u8>, value: &Bound<'_, PyAny>) -> PyResult<()> {
     if let Some(number) = ffi::small_int(value) {
-        append(out, itoa::Buffer::new().format(number).as_bytes());
+        out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
     } else {
         out.extend_from_slice(ffi::int_repr(value)?.extract::<&str>()?.as_bytes());
     }
@@ -319,8 +348,9 @@ fn write_key(out: &mut Vec<u8>, key: &Bound<'_, PyAny>, options: &DumpOptions) -
         out.push(b'"');
         return Ok(());
     }
-    // With indentation the standard library's Python code runs, which names the class another way than its C code.
-    let name = if options.indent.is_some() {
+    // With indentation the standard library's Python code runs, which names the class another way than its C code;
+    // since 3.13 the C code indents too.
+    let name = if options.indent.is_some() && cfg!(not(Py_3_13)) {
         key.getattr("__class__")?.getattr("__name__")?.to_string()
     } else {
         ffi::type_name(key).chars().take(100).collect()

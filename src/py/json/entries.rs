@@ -8,7 +8,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyMapping, PyTuple};
 use smallvec::SmallVec;
 
-use crate::py::ffi::json::{Text, dict_pairs, is_exact_str, text};
+use crate::json::Text;
+use crate::py::ffi::json::{dict_pairs, is_exact_str, text};
 
 pub(super) struct Entry<'py> {
     pub(super) key: Bound<'py, PyAny>,

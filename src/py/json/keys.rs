@@ -5,7 +5,8 @@ use std::sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::py::ffi::json::{Text, ascii_str, text};
+use crate::json::Text;
+use crate::py::ffi::json::{ascii_str, text};
 
 /// Longer keys are rarely field names.
 const MAX_KEY: usize = 32;
@@ -47,7 +48,7 @@ impl KeyCache {
             return ascii_str(py, ascii);
         }
         let hash = hash(ascii);
-        let slot = &mut self.slots[(hash >> 32) as usize % SLOTS];
+        let slot = &mut self.slots[hash as usize % SLOTS];
         if let Some(seen) = slot
             && seen.hash == hash
         {
@@ -66,21 +67,20 @@ impl KeyCache {
     }
 }
 
-/// Mixes the key eight bytes at a time. Collisions, also chosen ones, only cost a new string.
+/// Folds the key by full products. Collisions, also chosen ones, only cost a new string.
 #[inline]
 fn hash(key: &[u8]) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |state: u64, word: u64| {
-        let product = (state ^ word).wrapping_mul(FACTOR);
-        product ^ product >> 29
+    let fold = |a: u64, b: u64| {
+        let product = u128::from(a ^ 0x9e37_79b9_7f4a_7c15) * u128::from(b ^ 0xd1b5_4a32_d192_ed03);
+        product as u64 ^ (product >> 64) as u64
     };
     let len = key.len();
     let mut state = len as u64;
     if let (Some(_), Some(last)) = (key.first_chunk::<8>(), key.last_chunk::<8>()) {
         for word in key.as_chunks::<8>().0 {
-            state = mix(state, u64::from_le_bytes(*word));
+            state = fold(state, u64::from_le_bytes(*word));
         }
-        return mix(state, u64::from_le_bytes(*last)).wrapping_mul(FACTOR);
+        return fold(state, u64::from_le_bytes(*last));
     }
     let word = if let (Some(first), Some(last)) = (key.first_chunk::<4>(), key.last_chunk::<4>()) {
         u64::from(u32::from_le_bytes(*first)) | u64::from(u32::from_le_bytes(*last)) << 32
@@ -88,5 +88,5 @@ fn hash(key: &[u8]) -> u64 {
         key.iter()
             .fold(0, |word, &byte| word << 8 | u64::from(byte))
     };
-    mix(state, word).wrapping_mul(FACTOR)
+    fold(state, word)
 }

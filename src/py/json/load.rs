@@ -12,8 +12,8 @@ use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use smallvec::SmallVec;
 
 use super::keys::KeyCache;
-use super::number::{Number, scan_number};
-use super::unescape::{Literal, scan_string};
+use crate::json::number::{Number, scan_number};
+use crate::json::unescape::{Literal, Scratch, scan_string};
 use crate::py::ffi::json::{ascii_str, utf8_str};
 
 /// Deeper documents go to the standard library, which counts depth against the recursion limit.
@@ -46,7 +46,7 @@ pub(super) fn parse<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyA
         bytes,
         at: 0,
         keys: KeyCache::lend(),
-        scratch: Vec::new(),
+        scratch: Scratch::default(),
         values: SmallVec::new(),
         open: SmallVec::new(),
     };
@@ -70,7 +70,7 @@ struct Parser<'a, 'py> {
     at: usize,
     keys: Option<MutexGuard<'static, KeyCache>>,
     /// Text of the literal being unescaped.
-    scratch: Vec<u8>,
+    scratch: Scratch,
     /// Items of all open lists, innermost last.
     values: SmallVec<[Bound<'py, PyAny>; 16]>,
     open: SmallVec<[Open<'py>; 8]>,
@@ -223,7 +223,6 @@ impl<'py> Parser<'_, 'py> {
             (Literal::Ascii(text), Some(keys)) => keys.get(self.py, text).ok()?,
             (Literal::Ascii(text), None) => ascii_str(self.py, text).ok()?,
             (Literal::Utf8(text), _) => utf8_str(self.py, text)?,
-            (Literal::Unescaped, _) => utf8_str(self.py, &self.scratch)?,
         };
         if self.peek()? != b':' {
             return None;
@@ -240,7 +239,6 @@ impl<'py> Parser<'_, 'py> {
         match literal {
             Literal::Ascii(text) => ascii_str(self.py, text).ok(),
             Literal::Utf8(text) => utf8_str(self.py, text),
-            Literal::Unescaped => utf8_str(self.py, &self.scratch),
         }
     }
 }

@@ -6,14 +6,11 @@
 mod convert;
 mod dump;
 mod entries;
-mod escape;
-mod float;
 mod keys;
 mod load;
 mod module;
-mod number;
 mod options;
-mod unescape;
+mod plain;
 
 pub use dump::dump;
 pub use load::load;

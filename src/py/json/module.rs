@@ -5,12 +5,14 @@ use std::cell::Cell;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
-use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString};
+use pyo3::types::{PyByteArray, PyBytes, PyMemoryView, PyString, PyTuple};
 
-use super::dump::dump;
+use super::dump::dump_any;
 use super::load::{load_slowly, parse};
 use super::options::DumpOptions;
-use crate::py::ffi::json::{Text, text};
+use super::plain::with_plain;
+use crate::json::Text;
+use crate::py::ffi::json::text;
 
 /// A buffer that grew beyond this is not kept for the next call.
 const KEPT_CAPACITY: usize = 256 * 1024;
@@ -57,13 +59,13 @@ fn json_dumps<'py>(
     sort_keys: bool,
     ensure_ascii: bool,
     indent: Option<&Bound<'py, PyAny>>,
-    separators: Option<(Bound<'py, PyString>, Bound<'py, PyString>)>,
+    separators: Option<&Bound<'py, PyAny>>,
     default: Option<Py<PyAny>>,
     newline: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {
     let indent = indent.map(indent_bytes).transpose()?;
     let (item_separator, key_separator) = match separators {
-        Some((item, key)) => (separator(&item)?, separator(&key)?),
+        Some(pair) => separator_pair(pair)?,
         None if indent.is_some() => (Cow::Borrowed(&b","[..]), Cow::Borrowed(&b": "[..])),
         None => (Cow::Borrowed(&b", "[..]), Cow::Borrowed(&b": "[..])),
     };
@@ -75,9 +77,26 @@ fn json_dumps<'py>(
         key_separator,
         default,
     };
+    if options.is_plain() {
+        let written = with_plain(value, sort_keys, |text| {
+            if !newline {
+                return Ok(PyBytes::new(py, text));
+            }
+            PyBytes::new_with(py, text.len() + 1, |bytes| {
+                if let Some((last, rest)) = bytes.split_last_mut() {
+                    rest.copy_from_slice(text);
+                    *last = b'\n';
+                }
+                Ok(())
+            })
+        });
+        if let Some(bytes) = written {
+            return bytes;
+        }
+    }
     // Taken out for the call: a `default` callback may come here again.
     let mut buffer = BUFFER.take();
-    let result = dump(py, value, &options, &mut buffer).map(|()| {
+    let result = dump_any(py, value, &options, &mut buffer).map(|()| {
         if newline {
             buffer.push(b'\n');
         }
@@ -130,6 +149,22 @@ fn json_loads<'py>(py: Python<'py>, data: &Bound<'py, PyAny>) -> PyResult<Bound<
         )));
     };
     parsed.map_or_else(|| load_slowly(data), Ok)
+}
+
+type Separator = Cow<'static, [u8]>;
+
+fn separator_pair(pair: &Bound<'_, PyAny>) -> PyResult<(Separator, Separator)> {
+    // The pair that nearly every call gives, without a conversion.
+    let is = |item: &Bound<'_, PyAny>, byte: u8| matches!(text(item), Some(Text::One(&[one])) if one == byte);
+    if let Ok(pair) = pair.cast_exact::<PyTuple>()
+        && let [item, key] = pair.as_slice()
+        && is(item, b',')
+        && is(key, b':')
+    {
+        return Ok((Cow::Borrowed(b","), Cow::Borrowed(b":")));
+    }
+    let (item, key): (Bound<'_, PyString>, Bound<'_, PyString>) = pair.extract()?;
+    Ok((separator(&item)?, separator(&key)?))
 }
 
 fn separator(text: &Bound<'_, PyString>) -> PyResult<Cow<'static, [u8]>> {

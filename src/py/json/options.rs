@@ -49,6 +49,11 @@ impl DumpOptions {
     pub(super) fn is_compact(&self) -> bool {
         self.indent.is_none() && &*self.item_separator == b"," && &*self.key_separator == b":"
     }
+
+    /// True where plain values may be written the fast way.
+    pub(super) fn is_plain(&self) -> bool {
+        self.ensure_ascii && self.is_compact()
+    }
 }
 
 impl Default for DumpOptions {

@@ -39,6 +39,7 @@ MAY_IMPORT_CORE = {
     "werkzeug.datastructures",
     "werkzeug.routing",
     "werkzeug.wrappers",
+    "flask._native",
     "flask.json",
     "flask.wrappers",
     "starlette.datastructures",

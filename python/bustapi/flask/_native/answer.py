@@ -11,7 +11,7 @@ from ...werkzeug.wrappers import Response as BaseResponse
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from ..._core import RequestState
+    from ...kernel.plan import RequestState
     from ..app import Flask
 
 #: What a response class must not have changed to be read by its attributes.

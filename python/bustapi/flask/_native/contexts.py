@@ -15,7 +15,7 @@ from ..globals import _cv_app, _cv_request
 from ..signals import appcontext_popped
 
 if t.TYPE_CHECKING:
-    from ..._core import RequestState
+    from ...kernel.plan import RequestState
     from ..app import Flask
     from ..sessions import SessionMixin
     from ..wrappers import Request

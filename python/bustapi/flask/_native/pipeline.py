@@ -24,7 +24,7 @@ from .planning import is_served_natively
 if t.TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..._core import RequestState
+    from ...kernel.plan import RequestState
     from ...werkzeug.exceptions import HTTPException
     from ..app import Flask
     from ..wrappers import Request, Response

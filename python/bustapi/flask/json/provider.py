@@ -194,7 +194,8 @@ class DefaultJSONProvider(JSONProvider):
             body = f"{self.dumps(value, indent=2)}\n"
         else:
             body = f"{self.dumps(value, separators=(',', ':'))}\n"
-        return app.response_class(body, mimetype=self.mimetype)
+        make: t.Any = app.response_class
+        return make(body, mimetype=self.mimetype)  # type: ignore[no-any-return]
 
     def _stock_dumps(self) -> bool:
         return type(self).dumps is _STOCK_DUMPS and "dumps" not in self.__dict__

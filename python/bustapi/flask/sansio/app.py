@@ -160,7 +160,7 @@ class App(Scaffold):
             )
 
     @cached_property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The import name; for a script the file's name without its extension."""
         if self.import_name != "__main__":
             return self.import_name

@@ -44,23 +44,23 @@ if t.TYPE_CHECKING:
 #: The status lines of the known codes.
 STATUS_LINES = {code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()}
 
-_content_types: dict[str, str] = {}
+_content_type_fields: dict[str, tuple[str, str]] = {}
 
 
-def content_type_of(mimetype: str) -> str:
-    """Return a media type with its charset, ready for a header field.
+def content_type_field(mimetype: str) -> tuple[str, str]:
+    """Return the Content-Type field for a media type, with a charset for text.
 
     Raises:
-        ValueError: It holds CR, LF or NUL.
+        ValueError: The media type holds CR, LF or NUL.
     """
-    known = _content_types.get(mimetype)
+    known = _content_type_fields.get(mimetype)
     if known is None:
         checked = Headers()
         checked.set("Content-Type", get_content_type(mimetype, "utf-8"))
-        known = checked["Content-Type"]
+        known = checked[0]
         # An application uses a handful; one that makes them up must not fill the memory.
-        if len(_content_types) < 256:
-            _content_types[mimetype] = known
+        if len(_content_type_fields) < 256:
+            _content_type_fields[mimetype] = known
     return known
 
 
@@ -143,7 +143,7 @@ class Response:
             if mimetype is None and "content-type" not in self.headers:
                 mimetype = self.default_mimetype
             if mimetype is not None:
-                content_type = content_type_of(mimetype)
+                content_type = content_type_field(mimetype)[1]
         if content_type is not None:
             self.headers["Content-Type"] = content_type
         self.status = self.default_status if status is None else status

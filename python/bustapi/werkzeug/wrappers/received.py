@@ -91,7 +91,9 @@ class ReceivedHeaders(EnvironHeaders):
                 continue  # one key with its twin that has hyphens; the environment leaves it out too
             name = name.title()
             if name in fields:
-                fields[name] = f"{fields[name]},{value}"
+                # RFC 9110 5.3, and RFC 9113 8.2.3 for cookies.
+                separator = "; " if name == "Cookie" else ","
+                fields[name] = f"{fields[name]}{separator}{value}"
             elif value or name not in ("Content-Type", "Content-Length"):
                 fields[name] = value
         host = self._native.host

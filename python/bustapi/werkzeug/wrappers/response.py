@@ -17,7 +17,7 @@ from ..http import (
     parse_range_header,
     remove_entity_headers,
 )
-from ..sansio.response import STATUS_LINES, content_type_of
+from ..sansio.response import STATUS_LINES, content_type_field
 from ..sansio.response import Response as _SansIOResponse
 from ..urls import iri_to_uri
 from ..wsgi import ClosingIterator, _RangeWrapper, get_current_url
@@ -78,31 +78,28 @@ class Response(_SansIOResponse):
         content_type: str | None = None,
         direct_passthrough: bool = False,
     ) -> None:
-        # The base's `__init__` and `set_data`, taken apart: every answer that is not a plain value comes through
-        # here, and what follows costs a third of those calls.
-        if isinstance(headers, Headers):
-            fields = headers
-        else:
+        # The base's `__init__` taken apart: every answer that is not a plain value comes through here, and the calls
+        # would cost more than what they do.
+        if headers is None and content_type is None:
             fields = _new_headers(Headers)
-            fields._list = []
-            if headers:
-                fields.extend(headers)
-        self.headers = fields
-        if content_type is not None:
-            fields.set("Content-Type", content_type)
-        else:
-            if mimetype is None and not (fields._list and "content-type" in fields):
+            if mimetype is None:
                 mimetype = self.default_mimetype
-            if mimetype is not None:
-                if fields._list:
-                    fields.set("Content-Type", content_type_of(mimetype))
-                else:
-                    fields._list.append(("Content-Type", content_type_of(mimetype)))
+            fields._list = [] if mimetype is None else [content_type_field(mimetype)]
+        else:
+            fields = headers if isinstance(headers, Headers) else Headers(headers or None)
+            if content_type is None:
+                if mimetype is None and "content-type" not in fields:
+                    mimetype = self.default_mimetype
+                if mimetype is not None:
+                    content_type = content_type_field(mimetype)[1]
+            if content_type is not None:
+                fields.set("Content-Type", content_type)
+        self.headers = fields
         if status is None:
             status = self.default_status
         line = STATUS_LINES.get(status) if type(status) is int else None
         if line is None:
-            self.status = status
+            self.status = status  # type: ignore[assignment]
         else:
             self._status = line
             self._status_code = status  # type: ignore[assignment]
@@ -111,7 +108,7 @@ class Response(_SansIOResponse):
         if response is None:
             self.response = []
         elif isinstance(response, (str, bytes, bytearray)):
-            self.set_data(response)
+            self.set_data(response)  # type: ignore[arg-type]
         else:
             self.response = response
 
@@ -173,15 +170,16 @@ class Response(_SansIOResponse):
 
     def set_data(self, value: bytes | str) -> None:
         """Set the whole body."""
-        data = value.encode() if isinstance(value, str) else bytes(value)
+        data = value if type(value) is bytes else value.encode() if isinstance(value, str) else bytes(value)
         self.response = [data]
         if self.automatically_set_content_length:
-            fields = self.headers._list
-            length = ("Content-Length", str(len(data)))
+            headers = self.headers
+            fields = headers._list
             if len(fields) == 1 and fields[0][0] == "Content-Type":
-                fields.append(length)  # as every new response comes: nothing to look for
+                # As every new response comes: there is no length to look for.
+                fields.append(("Content-Length", str(len(data))))
             else:
-                self.headers.set(*length)
+                headers.set("Content-Length", str(len(data)))
 
     data = property(
         lambda self: self.get_data(),

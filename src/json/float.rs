@@ -1,7 +1,7 @@
 //! `float.__repr__`: the shortest digits that read back as the same number, laid out by Python's rules.
 
 /// Appends what `json.dumps` writes for a float.
-pub(super) fn write_float(out: &mut Vec<u8>, number: f64) {
+pub fn write_float(out: &mut Vec<u8>, number: f64) {
     if number.is_nan() {
         out.extend_from_slice(b"NaN");
     } else if number.is_infinite() {

@@ -1,23 +1,19 @@
 //! JSON numbers. An integer stays an integer; a fraction or an exponent makes a float, read to the nearest double
 //! as Python reads it.
 
+use super::decimal::to_double;
+
 /// A number as Python will hold it.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Number {
+pub enum Number {
     Signed(i64),
     Unsigned(u64),
     Float(f64),
 }
 
-/// Powers of ten that a double holds exactly.
-const EXACT_POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-];
-
 /// The number at the start of `text` and its length; None for what is none, or an integer beyond 64 bits.
 #[inline]
-pub(super) fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
+pub fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
     let negative = text.first() == Some(&b'-');
     let start = usize::from(negative);
     let mut mantissa: u64 = 0;
@@ -73,29 +69,18 @@ pub(super) fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
         }
         power += if minus { -exponent } else { exponent };
     }
-    let float =
-        exact_float(mantissa, digits, power).map(|size| if negative { -size } else { size });
-    let float = match float {
-        Some(float) => float,
+    // Nineteen digits, zeros in front included, have not wrapped.
+    let size = if digits <= 19 {
+        to_double(mantissa, power)
+    } else {
+        None
+    };
+    let float = match size {
+        Some(size) if negative => -size,
+        Some(size) => size,
         None => std::str::from_utf8(&text[..at]).ok()?.parse().ok()?,
     };
     Some((Number::Float(float), at))
-}
-
-/// Clinger's fast path: both operands are exact doubles, so the one rounding is the right one.
-#[inline]
-fn exact_float(mantissa: u64, digits: usize, power: i64) -> Option<f64> {
-    // x87 arithmetic would round twice.
-    if cfg!(target_arch = "x86") || digits > 15 {
-        return None;
-    }
-    let scale = *EXACT_POWERS.get(usize::try_from(power.unsigned_abs()).ok()?)?;
-    let mantissa = mantissa as f64;
-    Some(if power < 0 {
-        mantissa / scale
-    } else {
-        mantissa * scale
-    })
 }
 
 fn parse_long(text: &[u8]) -> Option<Number> {

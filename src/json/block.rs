@@ -1,0 +1,65 @@
+//! Which bytes of a literal are special: questions to many bytes at once. The folds over arrays are written so that
+//! they compile to vector code without a branch; where something was found, words tell where.
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+const HIGH: u64 = 0x80 * ONES;
+
+/// True if a literal in ASCII does not take one of the bytes as it is: all but 0x20 to 0x7e, and `"` and `\`.
+#[inline(always)]
+#[must_use]
+pub fn any_escape<const N: usize>(block: &[u8; N]) -> bool {
+    // Zero for each kind of special byte, so that one comparison is enough.
+    block.iter().fold(false, |any, &byte| {
+        let quotes = (byte ^ b'"').min(byte ^ b'\\');
+        let range = byte.saturating_sub(0x1f).min(0x7f_u8.saturating_sub(byte));
+        any | (quotes.min(range) == 0)
+    })
+}
+
+/// True if one of the bytes ends the plain run of a literal: `"`, `\` or a control character.
+#[inline(always)]
+#[must_use]
+pub fn any_end<const N: usize>(block: &[u8; N]) -> bool {
+    block.iter().fold(false, |any, &byte| {
+        let quotes = (byte ^ b'"').min(byte ^ b'\\');
+        any | (quotes.min(byte.saturating_sub(0x1f)) == 0)
+    })
+}
+
+/// The high bit of each byte that ends a plain run; the first byte is the lowest. Sums of seven bits never carry
+/// into the next byte, so every byte's answer is exact.
+#[inline(always)]
+#[must_use]
+pub const fn ends(word: u64) -> u64 {
+    let low = word & !HIGH;
+    let printable = low + 0x60 * ONES;
+    let not_quote = (low ^ (0x22 * ONES)) + 0x7f * ONES;
+    let not_backslash = (low ^ (0x5c * ONES)) + 0x7f * ONES;
+    !(printable & not_quote & not_backslash) & !word & HIGH
+}
+
+/// The high bit of each byte that needs an escape.
+#[inline(always)]
+#[must_use]
+pub const fn escapes(word: u64) -> u64 {
+    let low = word & !HIGH;
+    let delete = low + ONES;
+    let printable = low + 0x60 * ONES;
+    let not_quote = (low ^ (0x22 * ONES)) + 0x7f * ONES;
+    let not_backslash = (low ^ (0x5c * ONES)) + 0x7f * ONES;
+    (word | delete | !(printable & not_quote & not_backslash)) & HIGH
+}
+
+/// The high bit of each byte beyond ASCII.
+#[inline(always)]
+#[must_use]
+pub const fn beyond_ascii(word: u64) -> u64 {
+    word & HIGH
+}
+
+/// The number of bytes before the first one that is marked in a mask which is not empty.
+#[inline(always)]
+#[must_use]
+pub const fn ahead(mask: u64) -> usize {
+    mask.trailing_zeros() as usize / 8
+}

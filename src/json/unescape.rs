@@ -1,0 +1,198 @@
+//! JSON string literals read back. Control characters, unknown escapes and lone surrogates are refused here; the
+//! standard library decides on them.
+
+use super::block::{ahead, any_end, beyond_ascii, ends};
+
+/// A literal's text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Literal<'a> {
+    /// All of it is below 0x80.
+    Ascii(&'a [u8]),
+    /// With bytes beyond, that are yet to be proved UTF-8.
+    Utf8(&'a [u8]),
+}
+
+/// Where texts with escapes are put together. Its bytes beyond the text mean nothing.
+#[derive(Debug, Default)]
+pub struct Scratch(Vec<u8>);
+
+/// Reads a literal from behind its opening quote; with it, the length up to behind the closing quote.
+#[inline]
+pub fn scan_string<'a>(text: &'a [u8], scratch: &'a mut Scratch) -> Option<(Literal<'a>, usize)> {
+    let mut at = 0;
+    let mut beyond = 0;
+    while let Some(bytes) = text[at..].first_chunk::<8>() {
+        let word = u64::from_le_bytes(*bytes);
+        let stops = ends(word);
+        if stops != 0 {
+            // The bytes of this word before the stop.
+            beyond |= word & (stops - 1) & !stops;
+            return end(text, at + ahead(stops), beyond_ascii(beyond) == 0, scratch);
+        }
+        beyond |= word;
+        at += 8;
+        if at == 2 * 8 {
+            // A longer text: in larger steps.
+            at += plain_blocks(&text[at..]);
+            beyond |= u64::from(!text[16..at].is_ascii()) << 63;
+        }
+    }
+    while let Some(&byte) = text.get(at) {
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            break;
+        }
+        beyond |= u64::from(byte);
+        at += 1;
+    }
+    end(text, at, beyond_ascii(beyond) == 0, scratch)
+}
+
+/// Length of the blocks before the one in which a plain run ends.
+#[inline]
+fn plain_blocks(text: &[u8]) -> usize {
+    let blocks = text.as_chunks::<32>().0;
+    let plain = blocks.iter().take_while(|block| !any_end(block));
+    32 * plain.count()
+}
+
+/// What follows from the byte that ends the first plain run.
+#[inline]
+fn end<'a>(
+    text: &'a [u8],
+    at: usize,
+    ascii: bool,
+    scratch: &'a mut Scratch,
+) -> Option<(Literal<'a>, usize)> {
+    match *text.get(at)? {
+        b'"' => Some((literal(&text[..at], ascii), at + 1)),
+        b'\\' => scratch.unescape(text, at, ascii),
+        _ => None,
+    }
+}
+
+#[inline]
+fn literal(text: &[u8], ascii: bool) -> Literal<'_> {
+    if ascii {
+        Literal::Ascii(text)
+    } else {
+        Literal::Utf8(text)
+    }
+}
+
+impl Scratch {
+    /// Reads on from the first backslash, which is at `at`.
+    #[inline(never)]
+    fn unescape(
+        &mut self,
+        text: &[u8],
+        mut at: usize,
+        ascii: bool,
+    ) -> Option<(Literal<'_>, usize)> {
+        let mut len = at;
+        let mut beyond = u64::from(!ascii) << 63;
+        self.reserve(at);
+        self.0[..at].copy_from_slice(&text[..at]);
+        loop {
+            // Room for a word, and for what escapes between two words make.
+            self.reserve(len);
+            if let Some(bytes) = text[at..].first_chunk::<8>() {
+                self.0[len..len + 8].copy_from_slice(bytes);
+                let word = u64::from_le_bytes(*bytes);
+                let stops = ends(word);
+                if stops == 0 {
+                    beyond |= word;
+                    at += 8;
+                    len += 8;
+                    continue;
+                }
+                beyond |= word & (stops - 1) & !stops;
+                at += ahead(stops);
+                len += ahead(stops);
+            }
+            match *text.get(at)? {
+                b'"' => return Some((literal(&self.0[..len], beyond_ascii(beyond) == 0), at + 1)),
+                b'\\' if text.get(at + 1) == Some(&b'u') => {
+                    let (character, end) = unicode(text, at + 2)?;
+                    len += character.encode_utf8(&mut self.0[len..]).len();
+                    beyond |= u64::from(!character.is_ascii()) << 63;
+                    at = end;
+                }
+                b'\\' => {
+                    let byte = SHORT[usize::from(*text.get(at + 1)?)];
+                    if byte == 0 {
+                        return None;
+                    }
+                    self.0[len] = byte;
+                    len += 1;
+                    at += 2;
+                }
+                byte if byte < 0x20 => return None,
+                // Near the end of the document, byte by byte.
+                byte => {
+                    self.0[len] = byte;
+                    beyond |= u64::from(byte);
+                    len += 1;
+                    at += 1;
+                }
+            }
+        }
+    }
+
+    /// Makes room for two words behind `len` bytes.
+    #[inline]
+    fn reserve(&mut self, len: usize) {
+        if self.0.len() < len + 16 {
+            self.0.resize((len + 16) * 2, 0);
+        }
+    }
+}
+
+/// The character of each escape of two bytes; 0 for what is none.
+static SHORT: [u8; 256] = {
+    let mut table = [0; 256];
+    table[b'"' as usize] = b'"';
+    table[b'\\' as usize] = b'\\';
+    table[b'/' as usize] = b'/';
+    table[b'b' as usize] = 0x08;
+    table[b'f' as usize] = 0x0c;
+    table[b'n' as usize] = b'\n';
+    table[b'r' as usize] = b'\r';
+    table[b't' as usize] = b'\t';
+    table
+};
+
+/// The character whose hexadecimal digits begin at `at`, maybe a pair of surrogates, and the position behind it.
+#[inline]
+fn unicode(text: &[u8], at: usize) -> Option<(char, usize)> {
+    let first = hex4(text, at)?;
+    let end = at + 4;
+    if first & 0xfc00 == 0xd800 && text.get(end..end + 2) == Some(b"\\u") {
+        let second = hex4(text, end + 2)?;
+        if second & 0xfc00 == 0xdc00 {
+            let point = 0x1_0000 + ((first & 0x3ff) << 10 | second & 0x3ff);
+            return Some((char::from_u32(point)?, end + 6));
+        }
+    }
+    // A lone surrogate is no `char`.
+    Some((char::from_u32(first)?, end))
+}
+
+/// The value of each hexadecimal digit; a bit above for what is none.
+static HEX: [u16; 256] = {
+    let mut table = [0x100; 256];
+    let mut value = 0;
+    while value < 16 {
+        let digit = b"0123456789abcdef"[value];
+        table[digit as usize] = value as u16;
+        table[digit.to_ascii_uppercase() as usize] = value as u16;
+        value += 1;
+    }
+    table
+};
+
+#[inline]
+fn hex4(text: &[u8], at: usize) -> Option<u32> {
+    let digits = text.get(at..)?.first_chunk::<4>()?;
+    let [a, b, c, d] = digits.map(|digit| u32::from(HEX[usize::from(digit)]));
+    ((a | b | c | d) < 0x100).then_some(a << 12 | b << 8 | c << 4 | d)
+}

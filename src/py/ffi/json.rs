@@ -1,0 +1,303 @@
+//! What `py::json` needs from the C API: the exact kind of a value, the raw text of a `str`, snapshots of
+//! containers. None of these functions runs Python code unless its doc says so.
+
+use std::ffi::CStr;
+
+use pyo3::ffi;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+
+use crate::json::Text;
+
+/// How the `json` module of the standard library sees a value: identity for the three constants, then
+/// subclass checks in the order of its C encoder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Kind {
+    Str,
+    Int,
+    Float,
+    True,
+    False,
+    None,
+    Dict,
+    DictSubclass,
+    List,
+    Tuple,
+    SequenceSubclass,
+    Other,
+}
+
+#[inline]
+pub(crate) fn kind(value: &Bound<'_, PyAny>) -> Kind {
+    let ptr = value.as_ptr();
+    // SAFETY: `value` is a live object and we are attached; the static types and singletons live as long as the
+    // interpreter, and the Check functions only read type flags.
+    unsafe {
+        let class = ffi::Py_TYPE(ptr);
+        if class == &raw mut ffi::PyUnicode_Type {
+            Kind::Str
+        } else if class == &raw mut ffi::PyLong_Type {
+            Kind::Int
+        } else if class == &raw mut ffi::PyDict_Type {
+            Kind::Dict
+        } else if class == &raw mut ffi::PyList_Type {
+            Kind::List
+        } else if class == &raw mut ffi::PyFloat_Type {
+            Kind::Float
+        } else if class == &raw mut ffi::PyTuple_Type {
+            Kind::Tuple
+        } else if ptr == ffi::Py_None() {
+            Kind::None
+        } else if ptr == ffi::Py_True() {
+            Kind::True
+        } else if ptr == ffi::Py_False() {
+            Kind::False
+        } else if ffi::PyUnicode_Check(ptr) != 0 {
+            Kind::Str
+        } else if ffi::PyLong_Check(ptr) != 0 {
+            Kind::Int
+        } else if ffi::PyFloat_Check(ptr) != 0 {
+            Kind::Float
+        } else if ffi::PyList_Check(ptr) != 0 || ffi::PyTuple_Check(ptr) != 0 {
+            Kind::SequenceSubclass
+        } else if ffi::PyDict_Check(ptr) != 0 {
+            Kind::DictSubclass
+        } else {
+            Kind::Other
+        }
+    }
+}
+
+/// True for `str` itself, not for a subclass.
+#[inline]
+pub(crate) fn is_exact_str(value: &Bound<'_, PyAny>) -> bool {
+    // SAFETY: reads the type pointer of a live object.
+    unsafe { ffi::Py_TYPE(value.as_ptr()) == &raw mut ffi::PyUnicode_Type }
+}
+
+/// The stored text of a `str` or of a subclass's instance; None if `value` is no `str`, or if an old
+/// `wchar_t` string (before 3.12) cannot be converted for lack of memory.
+#[inline]
+pub(crate) fn text<'a>(value: &'a Bound<'_, PyAny>) -> Option<Text<'a>> {
+    // SAFETY: attached, and the object lives for as long as the borrow.
+    unsafe { raw_text(value.as_ptr()) }
+}
+
+/// The same of a pointer.
+// SAFETY: for the caller: attached, and the object outlives `'a`.
+#[inline]
+pub(super) unsafe fn raw_text<'a>(ptr: *mut ffi::PyObject) -> Option<Text<'a>> {
+    // SAFETY: the check makes `ptr` a `str`, READY gives it its canonical form, in which KIND, DATA and
+    // GET_LENGTH describe one buffer. The text of a `str` never changes.
+    unsafe {
+        if ffi::PyUnicode_Check(ptr) == 0 {
+            return None;
+        }
+        if ffi::PyUnicode_READY(ptr) != 0 {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let len = ffi::PyUnicode_GET_LENGTH(ptr) as usize;
+        let data = ffi::PyUnicode_DATA(ptr);
+        Some(match ffi::PyUnicode_KIND(ptr) {
+            ffi::PyUnicode_1BYTE_KIND => {
+                Text::One(std::slice::from_raw_parts(data.cast::<u8>(), len))
+            }
+            ffi::PyUnicode_2BYTE_KIND => {
+                Text::Two(std::slice::from_raw_parts(data.cast::<u16>(), len))
+            }
+            _ => Text::Four(std::slice::from_raw_parts(data.cast::<u32>(), len)),
+        })
+    }
+}
+
+/// A new `str` of ASCII bytes. The caller has checked that all are below 0x80.
+#[inline]
+pub(crate) fn ascii_str<'py>(py: Python<'py>, ascii: &[u8]) -> PyResult<Bound<'py, PyString>> {
+    debug_assert!(ascii.is_ascii());
+    let len = ascii.len();
+    // SAFETY: a slice is never longer than isize::MAX; PyUnicode_New returns null with an error set, or a new
+    // compact ASCII `str` of `len` writable bytes that nobody else has seen. A one-character request returns
+    // a fresh object too (singletons come from other constructors); the empty string is shared and gets
+    // nothing written.
+    unsafe {
+        let ptr = ffi::PyUnicode_New(len as ffi::Py_ssize_t, 127);
+        let text = Bound::from_owned_ptr_or_err(py, ptr)?;
+        if len != 0 {
+            let data = ffi::PyUnicode_DATA(ptr).cast::<u8>();
+            std::ptr::copy_nonoverlapping(ascii.as_ptr(), data, len);
+        }
+        Ok(text.cast_into_unchecked())
+    }
+}
+
+/// A new `str` from UTF-8 that need not be valid; None (no exception) where it is not.
+pub(crate) fn utf8_str<'py>(py: Python<'py>, utf8: &[u8]) -> Option<Bound<'py, PyString>> {
+    let text = std::str::from_utf8(utf8).ok()?;
+    // A character has one byte that is no continuation; the highest of these tells the width of the text.
+    let (mut len, mut lead) = (0, 0);
+    for &byte in utf8 {
+        let begins = byte as i8 >= -0x40;
+        len += usize::from(begins);
+        lead = lead.max(byte);
+    }
+    let highest: ffi::Py_UCS4 = match lead {
+        0..0x80 => 0x7f,
+        0x80..0xc4 => 0xff,
+        0xc4..0xf0 => 0xffff,
+        _ => 0x10_ffff,
+    };
+    // SAFETY: null means an exception, which is cleared. Otherwise a new `str` nobody else has seen (the shared
+    // empty one gets nothing written), with room for `len` characters up to `highest`, which are all written.
+    unsafe {
+        let ptr = ffi::PyUnicode_New(len as ffi::Py_ssize_t, highest);
+        if ptr.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let object = Bound::from_owned_ptr(py, ptr).cast_into_unchecked();
+        let data = ffi::PyUnicode_DATA(ptr);
+        let points = text.chars().enumerate();
+        match highest {
+            0x7f | 0xff => {
+                points.for_each(|(at, point)| *data.cast::<u8>().add(at) = point as u8);
+            }
+            0xffff => {
+                points.for_each(|(at, point)| *data.cast::<u16>().add(at) = point as u16);
+            }
+            _ => points.for_each(|(at, point)| *data.cast::<u32>().add(at) = point as u32),
+        }
+        Some(object)
+    }
+}
+
+/// The value of an `int` (or subclass) where it fits; None for larger ones and for what is no `int`.
+#[inline]
+pub(crate) fn small_int(value: &Bound<'_, PyAny>) -> Option<i64> {
+    let mut overflow = 0;
+    // SAFETY: the check makes it an `int`, for which the conversion reads digits and calls no `__index__`.
+    let number = unsafe {
+        if ffi::PyLong_Check(value.as_ptr()) == 0 {
+            return None;
+        }
+        ffi::PyLong_AsLongLongAndOverflow(value.as_ptr(), &raw mut overflow)
+    };
+    (overflow == 0).then_some(number)
+}
+
+/// `int.__repr__(value)`, whatever a subclass overrides. Fails like it on too many digits.
+pub(crate) fn int_repr<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    let int = value.py().get_type::<pyo3::types::PyInt>();
+    int.getattr("__repr__")?.call1((value,))
+}
+
+/// The value of a `float` or of a subclass's instance.
+#[inline]
+pub(crate) fn float(value: &Bound<'_, PyAny>) -> Option<f64> {
+    // SAFETY: the check makes the read of the field valid.
+    unsafe {
+        (ffi::PyFloat_Check(value.as_ptr()) != 0).then(|| ffi::PyFloat_AS_DOUBLE(value.as_ptr()))
+    }
+}
+
+/// Gives every pair of a dict to `take`, each with a reference of its own. `take` must not run Python code
+/// (it could change the dict); that would be a wrong snapshot, not a memory error, as every step re-reads.
+#[inline]
+pub(crate) fn dict_pairs<'py>(
+    dict: &Bound<'py, PyDict>,
+    mut take: impl FnMut(Bound<'py, PyAny>, Bound<'py, PyAny>),
+) {
+    let py = dict.py();
+    let mut walk = || {
+        let mut position: ffi::Py_ssize_t = 0;
+        let mut key = std::ptr::null_mut();
+        let mut value = std::ptr::null_mut();
+        // SAFETY: `dict` is a dict; PyDict_Next checks `position` against the table on every call and yields
+        // references that are valid until other code runs; each gets its own count before that.
+        unsafe {
+            while ffi::PyDict_Next(
+                dict.as_ptr(),
+                &raw mut position,
+                &raw mut key,
+                &raw mut value,
+            ) != 0
+            {
+                take(
+                    Bound::from_borrowed_ptr(py, key),
+                    Bound::from_borrowed_ptr(py, value),
+                );
+            }
+        }
+    };
+    // Without a GIL another thread may resize the table between two steps.
+    #[cfg(Py_GIL_DISABLED)]
+    pyo3::sync::critical_section::with_critical_section(dict.as_any(), walk);
+    #[cfg(not(Py_GIL_DISABLED))]
+    walk();
+}
+
+/// Item `index` of a list or tuple as it is now; None past its end (a list may have shrunk meanwhile).
+#[inline]
+pub(crate) fn item<'py>(items: &Bound<'py, PyAny>, index: usize) -> Option<Bound<'py, PyAny>> {
+    let ptr = items.as_ptr();
+    let at = index as ffi::Py_ssize_t;
+    // SAFETY: each branch has checked the type, the index is compared with the size under the same attach
+    // without code in between, and the borrowed item gets its own count at once. Without a GIL the list is
+    // read through PyList_GetItemRef, which does the same atomically.
+    unsafe {
+        if ffi::PyTuple_Check(ptr) != 0 {
+            (at < ffi::PyTuple_GET_SIZE(ptr))
+                .then(|| Bound::from_borrowed_ptr(items.py(), ffi::PyTuple_GET_ITEM(ptr, at)))
+        } else if ffi::PyList_Check(ptr) != 0 {
+            #[cfg(Py_GIL_DISABLED)]
+            {
+                let item = ffi::PyList_GetItemRef(ptr, at);
+                if item.is_null() {
+                    ffi::PyErr_Clear();
+                    return None;
+                }
+                Some(Bound::from_owned_ptr(items.py(), item))
+            }
+            #[cfg(not(Py_GIL_DISABLED))]
+            (at < ffi::PyList_GET_SIZE(ptr))
+                .then(|| Bound::from_borrowed_ptr(items.py(), ffi::PyList_GET_ITEM(ptr, at)))
+        } else {
+            None
+        }
+    }
+}
+
+/// The items of a list or tuple subclass as an exact list, through its `__iter__`. Runs Python code.
+pub(crate) fn sequence_list<'py>(value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    const MESSAGE: &CStr = c"_iterencode_list needs a sequence";
+    // SAFETY: a live object, a static message; returns a new reference or null with an exception.
+    unsafe {
+        let items = ffi::PySequence_Fast(value.as_ptr(), MESSAGE.as_ptr());
+        Bound::from_owned_ptr_or_err(value.py(), items)
+    }
+}
+
+/// Counts one level of nesting against the interpreter's recursion limit; RecursionError beyond it. Every
+/// success is to be paired with one `leave_recursion` on the same thread.
+#[inline]
+pub(crate) fn enter_recursion(py: Python<'_>) -> PyResult<()> {
+    // SAFETY: attached; a static message.
+    if unsafe { ffi::Py_EnterRecursiveCall(c" while encoding a JSON object".as_ptr()) } == 0 {
+        Ok(())
+    } else {
+        Err(PyErr::fetch(py))
+    }
+}
+
+#[inline]
+pub(crate) fn leave_recursion(_py: Python<'_>) {
+    // SAFETY: attached; unpaired calls only make the limit too generous.
+    unsafe { ffi::Py_LeaveRecursiveCall() }
+}
+
+/// The `tp_name` of the value's type: with the module for a static type, bare for a Python class.
+pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
+    // SAFETY: tp_name is a NUL-terminated string that lives as long as the type, which `value` keeps alive.
+    let name = unsafe { CStr::from_ptr((*ffi::Py_TYPE(value.as_ptr())).tp_name) };
+    name.to_string_lossy().into_owned()
+}
