@@ -418,6 +418,7 @@ def urls(face: Face) -> Any:
 BASE = "http://example.org:8080"
 
 
+@pytest.mark.filterwarnings("ignore:Current server name")
 @pytest.mark.parametrize(
     "request_",
     [
