@@ -17,6 +17,7 @@ from .dotenv import flag, load_files
 from .errors import EXIT_SOFTWARE, ServeError, SettingsError, say
 from .host import ThreadHost
 from .keywords import split
+from .limits import allow_connections
 from .settings import Settings
 from .signals import StopSignals
 
@@ -182,6 +183,7 @@ async def run_async(
     for line in notes:
         say(line)
     bound = listeners.bind(settings)
+    allow_connections(settings.max_connections)
     host_ = ThreadHost(app, bound.groups[0], settings)
     banner.announce(bound.addresses, settings)
     loop = asyncio.get_running_loop()
@@ -339,6 +341,7 @@ def _serve_here(
         refuse_running_loop()
         # Before anything is started: a loop that is not installed is found out here.
         new_loop(settings.loop).close()
+    allow_connections(settings.max_connections)
     host = ThreadHost(app, groups, settings)
     with StopSignals(host.drain, host.abort, host.first.wake, _give_up, settings.grace) as signals, host:
         if inheritance is not None:
