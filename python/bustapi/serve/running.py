@@ -9,14 +9,14 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import banner, listeners, worker
 from .application import check_application, needs_loop
 from .dotenv import flag, load_files
 from .errors import EXIT_SOFTWARE, ServeError, SettingsError, say
 from .host import ThreadHost
-from .keywords import split
+from .keywords import split, tools
 from .limits import allow_connections
 from .settings import Settings
 from .signals import StopSignals
@@ -36,6 +36,8 @@ def run(
     load_dotenv: bool = True,
     threads: int | str | None = None,
     workers: int | str | None = None,
+    *,
+    develop: Callable[..., None] | None = None,
     **options: Any,
 ) -> None:
     """Serve an application until SIGINT or SIGTERM.
@@ -49,6 +51,8 @@ def run(
         load_dotenv: Load `.env` and `.flaskenv` first, unless `FLASK_SKIP_DOTENV` says no.
         threads: Reactor threads, or ``"auto"`` for one a core. Default: `BUSTAPI_THREADS`, 1.
         workers: Processes, or ``"auto"`` for one a core. Default: `BUSTAPI_WORKERS`, 1.
+        develop: Puts the development tools around a server, which this layer has none of: called with the
+            application, the host, a function that serves, and the keywords of the reloader and the debugger.
         **options: Any other setting (see `Settings`) or keyword of Werkzeug's `run_simple`.
 
     Raises:
@@ -64,10 +68,17 @@ def run(
             "app.run() was called while the command line imported the app, and did nothing; guard it with __name__"
         )
         return
-    arguments, notes = _prepare(
-        app, host, port, debug, load_dotenv, {"threads": threads, "workers": workers, **options}
-    )
-    _run(app, arguments, notes)
+    options.update(threads=threads, workers=workers)
+    arguments, notes = _prepare(app, host, port, debug, load_dotenv, options)
+    asked = tools(options)
+    if develop is None or not asked:
+        _run(app, arguments, notes)
+        return
+    if worker.is_worker():
+        # Its supervisor is what the reloader restarts.
+        asked["use_reloader"] = False
+    resolved = _resolve(app, arguments)
+    develop(app, resolved.host, lambda: _run(app, arguments, []), **asked)
 
 
 def run_simple(
@@ -95,8 +106,8 @@ def run_simple(
         hostname: Address or name to listen on, or ``unix:/path``.
         port: TCP port, 0 for any.
         application: The application.
-        use_reloader: Not available yet; a line says so.
-        use_debugger: Not available yet; a line says so.
+        use_reloader: Not available here; a line says what to use.
+        use_debugger: Not available here; a line says what to use.
         use_evalex: Of the debugger.
         extra_files: Of the reloader.
         exclude_patterns: Of the reloader.
@@ -237,15 +248,20 @@ def serve(app: Any, settings: Settings) -> None:
             bound.close()
 
 
-def _run(app: Any, arguments: dict[str, Any], notes: list[str]) -> None:
-    """Resolve and serve; what an operator did wrong is one line and exit code 1, what a caller did is raised."""
+def _resolve(app: Any, arguments: dict[str, Any]) -> Settings:
+    """Resolve the settings; what an operator did wrong is one line and exit code 1, what a caller did is raised."""
     try:
-        settings = Settings.resolve(arguments, fallbacks=_server_name(app))
+        return Settings.resolve(arguments, fallbacks=_server_name(app))
     except SettingsError as error:
         if error.source == "environment":
             say(f"error: {error}")
             raise SystemExit(1) from None
         raise
+
+
+def _run(app: Any, arguments: dict[str, Any], notes: list[str]) -> None:
+    """Resolve and serve; what keeps the server from starting is one line and exit code 1."""
+    settings = _resolve(app, arguments)
     if not worker.is_worker():
         for line in notes:
             say(line)
