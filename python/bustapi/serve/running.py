@@ -183,10 +183,11 @@ async def run_async(
 
     Compatible with: BustAPI only.
     """
-    import asyncio
+    from .guest import serve_on
 
-    from .guest import attend
-
+    for name in ("use_reloader", "use_debugger"):
+        # In debug mode too: the program and its loop are not ours to restart.
+        options.setdefault(name, False)
     arguments, notes = _prepare(app, host, port, debug, load_dotenv, {"threads": threads, **options})
     settings = Settings.resolve({"workers": 1, **arguments}, fallbacks=_server_name(app))
     if settings.workers > 1:
@@ -194,34 +195,18 @@ async def run_async(
     for line in notes:
         say(line)
     bound = listeners.bind(settings)
-    allow_connections(settings.max_connections)
-    host_ = ThreadHost(app, bound.groups[0], settings)
-    banner.announce(bound.addresses, settings)
-    loop = asyncio.get_running_loop()
-    cancelled: asyncio.CancelledError | None = None
-    failure: BaseException | None = None
-    with StopSignals(host_.drain, host_.abort, host_.first.wake, _give_up, settings.grace):
-        host_.__enter__()
-        task = loop.create_task(attend(host_.first, host_))
-        try:
-            while not task.done():
-                try:
-                    await asyncio.wait({task})
-                except asyncio.CancelledError as error:
-                    stop = host_.drain if cancelled is None else host_.abort
-                    cancelled = error
-                    stop()
-            failure = None if task.cancelled() else task.exception()
-            if failure is not None:
-                host_.fail(failure, "reactor 1")
-        finally:
-            # Joining blocks, and views that are still open may need this loop to finish.
-            await loop.run_in_executor(None, host_.finish)
-            bound.close()
-    if cancelled is not None:
-        raise cancelled
-    if host_.failed:
-        raise ServeError("the server failed while serving") from failure
+    try:
+        allow_connections(settings.max_connections)
+        thread_host = ThreadHost(app, bound.groups[0], settings)
+        with StopSignals(
+            thread_host.drain, thread_host.abort, thread_host.first.wake, _give_up, settings.grace
+        ):
+            banner.announce(bound.addresses, settings)
+            await serve_on(thread_host)
+    finally:
+        bound.close()
+    if thread_host.failed:
+        raise ServeError("the server failed while serving")
 
 
 def serve(app: Any, settings: Settings) -> None:
