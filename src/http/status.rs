@@ -1,5 +1,6 @@
-//! Status codes (RFC 9110 15 and the IANA registry): reason phrases in the words that Flask sends, and status lines
-//! ready to send.
+//! Status codes (RFC 9110 15 and the IANA registry): reason phrases, and status lines ready to send.
+//!
+//! A reason phrase means nothing to a client (RFC 9112 4); these are worded and capitalised as Werkzeug sends them.
 
 macro_rules! statuses {
     ($($code:literal $reason:literal,)*) => {
