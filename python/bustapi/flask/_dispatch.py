@@ -25,6 +25,8 @@ from .signals import (
 from .wrappers import Request, Response
 
 if t.TYPE_CHECKING:
+    from types import TracebackType
+
     from .app import Flask
     from .sessions import SessionInterface
 

@@ -21,7 +21,9 @@ _STOCK = {name: getattr(BaseResponse, name) for name in READ_BY}
 
 def is_stock_response(cls: type) -> bool:
     """Return whether responses of this class can be read by their attributes."""
-    return issubclass(cls, BaseResponse) and all(getattr(cls, name) is method for name, method in _STOCK.items())
+    return issubclass(cls, BaseResponse) and all(
+        getattr(cls, name) is method for name, method in _STOCK.items()
+    )
 
 
 def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
