@@ -211,8 +211,9 @@ class Plan:
             return one
         if kind < 0.8:
             return pick.choice([f"{pick.choice(STATICS)}{one}", f"{one}{pick.choice(STATICS)}"])
-        between = pick.choice(["-", ".", "", "a", "--", "b-"])
-        return f"{one}{between}{self.variable()}{pick.choice(['', '', '.x', '-', '1'])}"
+        for _ in range(pick.choice([1, 1, 1, 2, 3])):
+            one += pick.choice(["-", ".", "", "", "a", "--", "b-", "1"]) + self.variable()
+        return one + pick.choice(["", "", ".x", "-", "1"])
 
     def variable(self) -> str:
         converters = CONVERTERS[:10] if self.plain and self.pick.random() < 0.8 else CONVERTERS
