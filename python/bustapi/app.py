@@ -56,7 +56,9 @@ class BustAPI(Flask):
 
     url_rule_class = Rule
 
-    def __init__(self, import_name: str | None = None, *args: t.Any, execution: Mode = "inline", **options: t.Any):
+    def __init__(
+        self, import_name: str | None = None, *args: t.Any, execution: Mode = "inline", **options: t.Any
+    ):
         if import_name is None:
             import_name = sys._getframe(1).f_globals.get("__name__", "__main__")
         self._execution: Mode = _check_execution(execution) or "inline"
@@ -99,8 +101,9 @@ class BustAPI(Flask):
             ValueError: An option's value is not one it can have.
         """
         from . import serve
+        from .werkzeug._development import develop
 
-        serve.run(self, host, port, debug, load_dotenv, threads, workers, **options)
+        serve.run(self, host, port, debug, load_dotenv, threads, workers, develop=develop, **options)
 
     async def run_async(
         self,

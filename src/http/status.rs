@@ -1,4 +1,6 @@
 //! Status codes (RFC 9110 15 and the IANA registry): reason phrases, and status lines ready to send.
+//!
+//! A reason phrase means nothing to a client (RFC 9112 4); these are worded and capitalised as Werkzeug sends them.
 
 macro_rules! statuses {
     ($($code:literal $reason:literal,)*) => {
@@ -30,11 +32,11 @@ statuses! {
     200 "OK",
     201 "CREATED",
     202 "ACCEPTED",
-    203 "NON-AUTHORITATIVE INFORMATION",
+    203 "NON AUTHORITATIVE INFORMATION",
     204 "NO CONTENT",
     205 "RESET CONTENT",
     206 "PARTIAL CONTENT",
-    207 "MULTI-STATUS",
+    207 "MULTI STATUS",
     208 "ALREADY REPORTED",
     226 "IM USED",
     300 "MULTIPLE CHOICES",
@@ -86,7 +88,7 @@ statuses! {
     507 "INSUFFICIENT STORAGE",
     508 "LOOP DETECTED",
     510 "NOT EXTENDED",
-    511 "NETWORK AUTHENTICATION REQUIRED",
+    511 "NETWORK AUTHENTICATION FAILED",
 }
 
 #[cfg(test)]

@@ -8,22 +8,22 @@ const HIGH: u64 = 0x80 * ONES;
 #[inline(always)]
 #[must_use]
 pub fn any_escape<const N: usize>(block: &[u8; N]) -> bool {
-    // Zero for each kind of special byte, so that one comparison is enough.
-    block.iter().fold(false, |any, &byte| {
-        let quotes = (byte ^ b'"').min(byte ^ b'\\');
-        let range = byte.saturating_sub(0x1f).min(0x7f_u8.saturating_sub(byte));
-        any | (quotes.min(range) == 0)
-    })
+    let found = block.iter().fold(0, |found, &byte| {
+        let quotes = u8::from(byte == b'"') | u8::from(byte == b'\\');
+        found | quotes | byte.wrapping_sub(0x20).saturating_sub(0x5e)
+    });
+    found != 0
 }
 
 /// True if one of the bytes ends the plain run of a literal: `"`, `\` or a control character.
 #[inline(always)]
 #[must_use]
 pub fn any_end<const N: usize>(block: &[u8; N]) -> bool {
-    block.iter().fold(false, |any, &byte| {
-        let quotes = (byte ^ b'"').min(byte ^ b'\\');
-        any | (quotes.min(byte.saturating_sub(0x1f)) == 0)
-    })
+    let found = block.iter().fold(0, |found, &byte| {
+        let quotes = u8::from(byte == b'"') | u8::from(byte == b'\\');
+        found | quotes | 0x20_u8.saturating_sub(byte)
+    });
+    found != 0
 }
 
 /// The high bit of each byte that ends a plain run; the first byte is the lowest. Sums of seven bits never carry

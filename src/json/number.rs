@@ -17,11 +17,7 @@ pub fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
     let negative = text.first() == Some(&b'-');
     let start = usize::from(negative);
     let mut mantissa: u64 = 0;
-    let mut at = start;
-    while let Some(digit) = digit(text, at) {
-        mantissa = mantissa.wrapping_mul(10).wrapping_add(digit);
-        at += 1;
-    }
+    let mut at = digits_from(text, start, &mut mantissa);
     let whole = at - start;
     if whole == 0 || (whole > 1 && text[start] == b'0') {
         return None;
@@ -41,10 +37,7 @@ pub fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
     if text[at] == b'.' {
         at += 1;
         let from = at;
-        while let Some(digit) = digit(text, at) {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(digit);
-            at += 1;
-        }
+        at = digits_from(text, at, &mut mantissa);
         if at == from {
             return None;
         }
@@ -89,6 +82,42 @@ fn parse_long(text: &[u8]) -> Option<Number> {
         return Some(Number::Signed(int));
     }
     text.parse().ok().map(Number::Unsigned)
+}
+
+/// Appends the run of digits at `at` to a number, modulo 2^64; where the run ends.
+#[inline]
+fn digits_from(text: &[u8], mut at: usize, number: &mut u64) -> usize {
+    while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let Some(value) = eight_digits(u64::from_le_bytes(*eight)) else {
+            break;
+        };
+        *number = number.wrapping_mul(100_000_000).wrapping_add(value);
+        at += 8;
+    }
+    while let Some(digit) = digit(text, at) {
+        *number = number.wrapping_mul(10).wrapping_add(digit);
+        at += 1;
+    }
+    at
+}
+
+/// The value of eight digits, the first one lowest.
+#[inline]
+const fn eight_digits(word: u64) -> Option<u64> {
+    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
+    const ZEROS: u64 = 0x3030_3030_3030_3030;
+    // Both the digit and six more than it begin with 3 in hexadecimal.
+    if (word & HIGH) | ((word.wrapping_add(0x0606_0606_0606_0606) & HIGH) >> 4)
+        != 0x3333_3333_3333_3333
+    {
+        return None;
+    }
+    let pairs = (word - ZEROS)
+        .wrapping_mul(10)
+        .wrapping_add((word - ZEROS) >> 8);
+    let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
+    let high = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
+    Some(low.wrapping_add(high) >> 32)
 }
 
 #[inline]

@@ -10,11 +10,16 @@ pub enum Literal<'a> {
     Ascii(&'a [u8]),
     /// With bytes beyond, that are yet to be proved UTF-8.
     Utf8(&'a [u8]),
+    /// As code points.
+    Points(&'a [u32]),
 }
 
-/// Where texts with escapes are put together. Its bytes beyond the text mean nothing.
+/// Where texts with escapes are put together. What is beyond a text means nothing.
 #[derive(Debug, Default)]
-pub struct Scratch(Vec<u8>);
+pub struct Scratch {
+    bytes: Vec<u8>,
+    points: Vec<u32>,
+}
 
 /// Reads a literal from behind its opening quote; with it, the length up to behind the closing quote.
 #[inline]
@@ -79,25 +84,38 @@ fn literal(text: &[u8], ascii: bool) -> Literal<'_> {
     }
 }
 
+/// How far a text was put together as bytes.
+enum Bytes {
+    /// All of it; the literal ends before `at`.
+    End { len: usize, ascii: bool, at: usize },
+    /// It is ASCII up to the escape at `at`, which is not.
+    Wide { len: usize, at: usize },
+}
+
 impl Scratch {
     /// Reads on from the first backslash, which is at `at`.
     #[inline(never)]
-    fn unescape(
-        &mut self,
-        text: &[u8],
-        mut at: usize,
-        ascii: bool,
-    ) -> Option<(Literal<'_>, usize)> {
+    fn unescape(&mut self, text: &[u8], at: usize, ascii: bool) -> Option<(Literal<'_>, usize)> {
+        match self.unescape_bytes(text, at, ascii)? {
+            Bytes::End { len, ascii, at } => Some((literal(&self.bytes[..len], ascii), at)),
+            Bytes::Wide { len, at } => self.unescape_wide(text, at, len),
+        }
+    }
+
+    #[inline]
+    fn unescape_bytes(&mut self, text: &[u8], mut at: usize, ascii: bool) -> Option<Bytes> {
+        // A literal is no longer than the document; so this happens once for a document.
+        if self.bytes.len() < text.len() + 8 {
+            self.bytes.resize(text.len() + 8, 0);
+        }
+        let bytes = &mut self.bytes[..];
         let mut len = at;
         let mut beyond = u64::from(!ascii) << 63;
-        self.reserve(at);
-        self.0[..at].copy_from_slice(&text[..at]);
+        bytes[..at].copy_from_slice(&text[..at]);
         loop {
-            // Room for a word, and for what escapes between two words make.
-            self.reserve(len);
-            if let Some(bytes) = text[at..].first_chunk::<8>() {
-                self.0[len..len + 8].copy_from_slice(bytes);
-                let word = u64::from_le_bytes(*bytes);
+            if let Some(chunk) = text[at..].first_chunk::<8>() {
+                bytes[len..len + 8].copy_from_slice(chunk);
+                let word = u64::from_le_bytes(*chunk);
                 let stops = ends(word);
                 if stops == 0 {
                     beyond |= word;
@@ -110,26 +128,38 @@ impl Scratch {
                 len += ahead(stops);
             }
             match *text.get(at)? {
-                b'"' => return Some((literal(&self.0[..len], beyond_ascii(beyond) == 0), at + 1)),
-                b'\\' if text.get(at + 1) == Some(&b'u') => {
-                    let (character, end) = unicode(text, at + 2)?;
-                    len += character.encode_utf8(&mut self.0[len..]).len();
-                    beyond |= u64::from(!character.is_ascii()) << 63;
-                    at = end;
-                }
                 b'\\' => {
-                    let byte = SHORT[usize::from(*text.get(at + 1)?)];
-                    if byte == 0 {
+                    let letter = *text.get(at + 1)?;
+                    let byte = SHORT[usize::from(letter)];
+                    if byte != 0 {
+                        bytes[len] = byte;
+                        len += 1;
+                        at += 2;
+                        continue;
+                    }
+                    if letter != b'u' {
                         return None;
                     }
-                    self.0[len] = byte;
-                    len += 1;
-                    at += 2;
+                    let (character, end) = unicode(text, at + 2)?;
+                    if !character.is_ascii() && beyond_ascii(beyond) == 0 {
+                        // What is all ASCII in the document mostly stays so: no detour over UTF-8.
+                        return Some(Bytes::Wide { len, at });
+                    }
+                    len += character.encode_utf8(&mut bytes[len..]).len();
+                    at = end;
+                }
+                b'"' => {
+                    let ascii = beyond_ascii(beyond) == 0;
+                    return Some(Bytes::End {
+                        len,
+                        ascii,
+                        at: at + 1,
+                    });
                 }
                 byte if byte < 0x20 => return None,
                 // Near the end of the document, byte by byte.
                 byte => {
-                    self.0[len] = byte;
+                    bytes[len] = byte;
                     beyond |= u64::from(byte);
                     len += 1;
                     at += 1;
@@ -138,13 +168,80 @@ impl Scratch {
         }
     }
 
-    /// Makes room for two words behind `len` bytes.
-    #[inline]
-    fn reserve(&mut self, len: usize) {
-        if self.0.len() < len + 16 {
-            self.0.resize((len + 16) * 2, 0);
+    /// Reads on as code points, from the escape at `at`, after `len` characters of ASCII.
+    fn unescape_wide(
+        &mut self,
+        text: &[u8],
+        mut at: usize,
+        mut len: usize,
+    ) -> Option<(Literal<'_>, usize)> {
+        if self.points.len() < text.len() + 8 {
+            self.points.resize(text.len() + 8, 0);
+        }
+        let points = &mut self.points[..];
+        for (point, &byte) in points.iter_mut().zip(&self.bytes[..len]) {
+            *point = u32::from(byte);
+        }
+        loop {
+            if let Some(chunk) = text[at..].first_chunk::<8>() {
+                let word = u64::from_le_bytes(*chunk);
+                for (point, &byte) in points[len..len + 8].iter_mut().zip(chunk) {
+                    *point = u32::from(byte);
+                }
+                let stops = ends(word) | beyond_ascii(word);
+                if stops == 0 {
+                    at += 8;
+                    len += 8;
+                    continue;
+                }
+                at += ahead(stops);
+                len += ahead(stops);
+            }
+            let point = match *text.get(at)? {
+                b'\\' => {
+                    let letter = *text.get(at + 1)?;
+                    let byte = SHORT[usize::from(letter)];
+                    if byte != 0 {
+                        at += 2;
+                        u32::from(byte)
+                    } else if letter == b'u' {
+                        let (character, end) = unicode(text, at + 2)?;
+                        at = end;
+                        u32::from(character)
+                    } else {
+                        return None;
+                    }
+                }
+                b'"' => return Some((Literal::Points(&points[..len]), at + 1)),
+                byte if byte < 0x20 => return None,
+                byte if byte < 0x80 => {
+                    at += 1;
+                    u32::from(byte)
+                }
+                // Escapes and UTF-8 in one text.
+                _ => {
+                    let (character, end) = decode(text, at)?;
+                    at = end;
+                    u32::from(character)
+                }
+            };
+            points[len] = point;
+            len += 1;
         }
     }
+}
+
+/// The character whose UTF-8 begins at `at`, and the position behind it.
+fn decode(text: &[u8], at: usize) -> Option<(char, usize)> {
+    let len = match text.get(at)? {
+        0xc2..0xe0 => 2,
+        0xe0..0xf0 => 3,
+        0xf0..0xf5 => 4,
+        _ => return None,
+    };
+    let bytes = text.get(at..at + len)?;
+    let character = std::str::from_utf8(bytes).ok()?.chars().next()?;
+    Some((character, at + len))
 }
 
 /// The character of each escape of two bytes; 0 for what is none.

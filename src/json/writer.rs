@@ -16,7 +16,10 @@ const FIRST_ROOM: usize = 2048;
 const SHORT_ROOM: usize = 32;
 
 /// Bytes of a longer text that are looked at and moved at a time.
-const BLOCK: usize = 32;
+const BLOCK: usize = 64;
+
+/// And of what is left, or of a text that is shorter.
+const STEP: usize = 16;
 
 const SPACES: u64 = 0x2020_2020_2020_2020;
 
@@ -241,34 +244,33 @@ fn copy_short(to: &mut [u8; SHORT_ROOM], from: &[u8]) {
 #[inline]
 fn copy_plain(to: &mut [u8], from: &[u8]) -> usize {
     let len = from.len();
-    if len < BLOCK {
-        if let (Some(head), Some(tail)) = (from.first_chunk::<16>(), from.last_chunk::<16>())
-            && !any_escape(head)
-            && !any_escape(tail)
-        {
-            to[..16].copy_from_slice(head);
-            to[len - 16..len].copy_from_slice(tail);
-            return len;
-        }
-        return 0;
+    let mut done = copy_blocks::<BLOCK>(to, from);
+    if done + BLOCK > len {
+        done += copy_blocks::<STEP>(&mut to[done..], &from[done..]);
     }
-    let mut done = 0;
-    let blocks = from.as_chunks::<BLOCK>().0.iter();
-    for (from, to) in blocks.zip(to.as_chunks_mut::<BLOCK>().0) {
-        if any_escape(from) {
-            return done;
-        }
-        *to = *from;
-        done += BLOCK;
-    }
-    // The last block once more, shifted back: what was already seen is plain.
-    if let (Some(from), Some(to)) = (
-        from.last_chunk::<BLOCK>(),
-        to[..len].last_chunk_mut::<BLOCK>(),
-    ) && !any_escape(from)
+    // The last step once more, shifted back: what was already seen is plain.
+    if done + STEP > len
+        && let (Some(from), Some(to)) = (
+            from.last_chunk::<STEP>(),
+            to[..len].last_chunk_mut::<STEP>(),
+        )
+        && !any_escape(from)
     {
         *to = *from;
         return len;
+    }
+    done
+}
+
+#[inline(always)]
+fn copy_blocks<const N: usize>(to: &mut [u8], from: &[u8]) -> usize {
+    let mut done = 0;
+    for (from, to) in from.as_chunks::<N>().0.iter().zip(to.as_chunks_mut().0) {
+        if any_escape(from) {
+            break;
+        }
+        *to = *from;
+        done += N;
     }
     done
 }

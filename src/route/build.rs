@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::convert::Convert;
 use super::pattern::{Pattern, Shape};
 use super::rule::{MAX_METHODS, MAX_PARTS, Part, RuleError, RuleSpec, Test, Token, parts};
-use super::table::Table;
+use super::table::{Statics, TableBuilder};
 use super::{Router, RuleId};
 
 /// Collects rules in the order in which equal ones are tried.
@@ -14,7 +14,30 @@ pub struct RouterBuilder {
     merge_slashes: bool,
     states: Vec<Growing>,
     rules: Vec<Entry>,
+    names: Vec<Box<[Box<str>]>>,
     methods: Vec<String>,
+    method_sets: Pool<u128>,
+    conversions: Pool<Box<[Convert]>>,
+}
+
+/// Equal things once.
+#[derive(Debug)]
+struct Pool<T>(Vec<T>);
+
+impl<T> Default for Pool<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<T: PartialEq> Pool<T> {
+    fn place(&mut self, thing: T) -> u32 {
+        let known = self.0.iter().position(|other| *other == thing);
+        known.unwrap_or_else(|| {
+            self.0.push(thing);
+            self.0.len() - 1
+        }) as u32
+    }
 }
 
 /// A state while rules are added.
@@ -25,35 +48,37 @@ struct Growing {
     rules: Vec<u32>,
 }
 
-/// A rule as matching needs it.
+/// A rule as matching needs it: small, what rules have in common stands elsewhere.
 #[derive(Debug)]
 pub(super) struct Entry {
-    /// A bit for each method, in the order of `Router::methods`.
-    pub(super) methods: u128,
+    /// Index into `Router::method_sets`.
+    pub(super) methods: u32,
+    /// Index into `Router::conversions`.
+    pub(super) conversions: u32,
     pub(super) websocket: bool,
     pub(super) strict_slashes: bool,
     pub(super) merge_slashes: bool,
     pub(super) deferred: bool,
     pub(super) python: bool,
-    pub(super) variables: Box<[(Box<str>, Convert)]>,
 }
 
 /// A state in the finished router. Ranges point into `Router::state_rules` and `Router::edges`.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct State {
-    pub(super) rules: (u32, u32),
-    pub(super) edges: (u32, u32),
+    pub(super) statics: Statics,
     /// The child over an empty segment; 0 if there is none.
     pub(super) slash: u32,
-    pub(super) has_statics: bool,
+    pub(super) rules: (u32, u32),
+    pub(super) edges: (u32, u32),
 }
 
 #[derive(Debug)]
 pub(super) struct Edge {
     pub(super) child: u32,
+    /// Index into `Router::tests`.
+    pub(super) test: u32,
     pub(super) takes_rest: bool,
     pub(super) suffixed: bool,
-    pub(super) test: EdgeTest,
 }
 
 #[derive(Debug)]
@@ -71,7 +96,10 @@ impl RouterBuilder {
             merge_slashes,
             states: vec![Growing::default()],
             rules: Vec::new(),
+            names: Vec::new(),
             methods: Vec::new(),
+            method_sets: Pool::default(),
+            conversions: Pool::default(),
         }
     }
 
@@ -91,18 +119,17 @@ impl RouterBuilder {
             .into_iter()
             .fold(0, |state, part| self.step(state, part));
         self.states[state as usize].rules.push(id);
-        let variables = variables(&spec);
+        let (names, converts) = variables(&spec);
         self.rules.push(Entry {
-            methods,
+            methods: self.method_sets.place(methods),
             websocket: spec.websocket,
             strict_slashes: spec.strict_slashes,
             merge_slashes: spec.merge_slashes,
             deferred: spec.deferred,
-            python: variables
-                .iter()
-                .any(|(_, convert)| *convert == Convert::Python),
-            variables,
+            python: converts.contains(&Convert::Python),
+            conversions: self.conversions.place(converts.into()),
         });
+        self.names.push(names.into());
         Ok(RuleId(id))
     }
 
@@ -116,37 +143,72 @@ impl RouterBuilder {
                     .unwrap_or(std::cmp::Ordering::Equal)
             });
         }
-        let mut router = Router {
-            merge_slashes: self.merge_slashes,
-            states: Vec::with_capacity(self.states.len()),
-            state_rules: Vec::new(),
-            edges: Vec::new(),
-            table: Table::new(self.states.iter().enumerate().flat_map(|(parent, state)| {
-                let statics = state.statics.iter();
-                statics
-                    .filter(|(key, _)| !key.is_empty())
-                    .map(move |(key, child)| (parent as u32, key.as_str(), *child))
-            })),
-            expressions: Vec::new(),
-            rules: self.rules,
-            methods: self.methods,
-        };
-        for state in self.states {
-            let first_rule = router.state_rules.len() as u32;
-            router.state_rules.extend(state.rules);
-            let first_edge = router.edges.len() as u32;
-            for (part, child) in state.dynamics {
-                router.push_edge(part, child);
-            }
-            let slash = state.statics.get("").copied().unwrap_or(0);
-            router.states.push(State {
-                rules: (first_rule, router.state_rules.len() as u32),
-                edges: (first_edge, router.edges.len() as u32),
+        let order = self.depth_first();
+        let mut places = vec![0; order.len()];
+        for (place, &state) in order.iter().enumerate() {
+            places[state as usize] = place as u32;
+        }
+        let mut table = TableBuilder::default();
+        let mut tests = Tests::default();
+        let mut edges = Vec::new();
+        let mut state_rules = Vec::new();
+        let mut states = Vec::with_capacity(order.len());
+        for (place, &number) in order.iter().enumerate() {
+            let growing = &mut self.states[number as usize];
+            let mut statics: Vec<_> = growing
+                .statics
+                .iter()
+                .map(|(key, child)| (key.as_str(), places[*child as usize]))
+                .collect();
+            statics.sort_unstable_by_key(|(_, child)| *child);
+            let slash = statics.iter().position(|(key, _)| key.is_empty());
+            let slash = slash.map_or(0, |index| statics.remove(index).1);
+            let first_rule = state_rules.len() as u32;
+            state_rules.append(&mut growing.rules);
+            let first_edge = edges.len() as u32;
+            edges.extend(
+                growing
+                    .dynamics
+                    .drain(..)
+                    .filter_map(|(part, child)| tests.edge(part, places[child as usize])),
+            );
+            states.push(State {
+                statics: table.add(place as u32, &statics),
                 slash,
-                has_statics: state.statics.len() > usize::from(slash != 0),
+                rules: (first_rule, state_rules.len() as u32),
+                edges: (first_edge, edges.len() as u32),
             });
         }
-        router
+        Router {
+            merge_slashes: self.merge_slashes,
+            states,
+            state_rules,
+            edges,
+            table: table.build(),
+            tests: tests.tests,
+            expressions: tests.expressions,
+            rules: self.rules,
+            names: self.names,
+            methods: self.methods,
+            method_sets: self.method_sets.0,
+            conversions: self.conversions.0,
+        }
+    }
+
+    /// The states with what belongs to one subtree side by side: a request's way then touches few cache lines.
+    fn depth_first(&self) -> Vec<u32> {
+        let mut order = Vec::with_capacity(self.states.len());
+        let mut open = vec![0];
+        while let Some(number) = open.pop() {
+            order.push(number);
+            let state = &self.states[number as usize];
+            let first = open.len();
+            open.extend(state.statics.values());
+            open.extend(state.dynamics.iter().map(|(_, child)| child));
+            // The one made first comes first.
+            open[first..].sort_unstable_by(|a, b| b.cmp(a));
+        }
+        order
     }
 
     fn step(&mut self, state: u32, part: Part) -> u32 {
@@ -188,8 +250,17 @@ impl RouterBuilder {
     }
 }
 
-impl Router {
-    fn push_edge(&mut self, part: Part, child: u32) {
+/// What dynamic edges test; edges with the same expression share it.
+#[derive(Default)]
+struct Tests {
+    tests: Vec<EdgeTest>,
+    expressions: Vec<String>,
+    known: HashMap<String, u32>,
+}
+
+impl Tests {
+    /// `None` for a static part.
+    fn edge(&mut self, part: Part, child: u32) -> Option<Edge> {
         let Test::Dynamic {
             regex,
             takes_rest,
@@ -197,27 +268,33 @@ impl Router {
             pattern,
         } = part.test
         else {
-            return;
+            return None;
         };
-        let test = match pattern {
-            Some(pattern) => EdgeTest::Pattern(pattern),
-            None => {
-                self.expressions.push(regex);
-                EdgeTest::Python(self.expressions.len() as u32 - 1)
-            }
-        };
-        self.edges.push(Edge {
+        let test = self.known.get(&regex).copied().unwrap_or_else(|| {
+            let place = self.tests.len() as u32;
+            self.known.insert(regex.clone(), place);
+            self.tests.push(match pattern {
+                Some(pattern) => EdgeTest::Pattern(pattern),
+                None => {
+                    self.expressions.push(regex);
+                    EdgeTest::Python(self.expressions.len() as u32 - 1)
+                }
+            });
+            place
+        });
+        Some(Edge {
             child,
+            test,
             takes_rest,
             suffixed,
-            test,
-        });
+        })
     }
 }
 
 /// Names in the order of their first occurrence, each with its last converter, as a Python dict keeps them.
-fn variables(spec: &RuleSpec) -> Box<[(Box<str>, Convert)]> {
-    let mut variables: Vec<(Box<str>, Convert)> = Vec::new();
+fn variables(spec: &RuleSpec) -> (Vec<Box<str>>, Vec<Convert>) {
+    let mut names: Vec<Box<str>> = Vec::new();
+    let mut converts = Vec::new();
     for token in spec.domain.iter().chain(&spec.path) {
         let Token::Variable(variable) = token else {
             continue;
@@ -228,17 +305,18 @@ fn variables(spec: &RuleSpec) -> Box<[(Box<str>, Convert)]> {
             (Convert::Uuid, shape) => shape == Some(Shape::Uuid),
             _ => true,
         };
-        let known = variables
-            .iter_mut()
-            .find(|(name, _)| **name == *variable.name);
-        match known {
+        match names.iter().position(|name| **name == *variable.name) {
             // The text may be the other one's: only Python's converter knows what to do with it.
-            Some((_, convert)) => *convert = Convert::Python,
-            None if fits => {
-                variables.push((variable.name.as_str().into(), variable.convert.clone()))
+            Some(index) => converts[index] = Convert::Python,
+            None => {
+                names.push(variable.name.as_str().into());
+                converts.push(if fits {
+                    variable.convert.clone()
+                } else {
+                    Convert::Python
+                });
             }
-            None => variables.push((variable.name.as_str().into(), Convert::Python)),
         }
     }
-    variables.into()
+    (names, converts)
 }

@@ -55,6 +55,12 @@ impl Convert {
                 if fixed_digits != 0 && text.chars().count() != fixed_digits as usize {
                     return None;
                 }
+                if let Some(value) = small(text)
+                    && min.is_none_or(|min| value >= min)
+                    && max.is_none_or(|max| value <= max)
+                {
+                    return Some(Value::Int(value));
+                }
                 let number = integer(text);
                 // Beyond i64 the sign decides against any i64 bound.
                 let clamped = number.unwrap_or(if text.starts_with('-') {
@@ -81,6 +87,17 @@ impl Convert {
             }
         }
     }
+}
+
+/// The value of up to 18 ASCII digits: the usual number, without the exact one's wide arithmetic.
+fn small(text: &str) -> Option<i64> {
+    if text.len() > 18 {
+        return None;
+    }
+    text.bytes().try_fold(0, |value, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        (digit < 10).then(|| value * 10 + i64::from(digit))
+    })
 }
 
 /// The exact value while it fits an `i64`'s range.

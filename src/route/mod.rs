@@ -17,6 +17,7 @@ mod table;
 mod tests;
 mod walk;
 
+use memchr::memmem;
 use smallvec::SmallVec;
 
 pub use build::RouterBuilder;
@@ -24,7 +25,7 @@ pub use convert::{Convert, Value};
 pub use pattern::Texts;
 pub use rule::{GROUP, RuleError, RuleSpec, Token, Variable};
 
-use build::{Edge, Entry, State};
+use build::{Edge, EdgeTest, Entry, State};
 use table::Table;
 use walk::{Stop, Walk};
 
@@ -106,9 +107,14 @@ pub struct Router {
     state_rules: Vec<u32>,
     edges: Vec<Edge>,
     table: Table,
+    tests: Vec<EdgeTest>,
     expressions: Vec<String>,
     rules: Vec<Entry>,
+    names: Vec<Box<[Box<str>]>>,
     methods: Vec<String>,
+    /// A bit for each method, in the order of `methods`.
+    method_sets: Vec<u128>,
+    conversions: Vec<Box<[Convert]>>,
 }
 
 impl Router {
@@ -164,7 +170,7 @@ impl Router {
             Err(Stop::SlashRequired) => Outcome::Redirect(format!("{path}/")),
             Err(Stop::Unanswered) => Outcome::NeedsPython(Need::Expression),
             Ok(Some(id)) => self.convert(id, out),
-            Ok(None) if self.merge_slashes && path.contains("//") => {
+            Ok(None) if self.merge_slashes && memmem::find(path.as_bytes(), b"//").is_some() => {
                 self.find_merged(host, path, method, websocket, out, oracle)
             }
             Ok(None) => self.refused(out),
@@ -194,8 +200,7 @@ impl Router {
 
     /// The names of a rule's variables, in the order of its captures.
     pub fn variables(&self, id: RuleId) -> impl Iterator<Item = &str> {
-        let variables = self.rules[id.0 as usize].variables.iter();
-        variables.map(|(name, _)| &**name)
+        self.names[id.0 as usize].iter().map(|name| &**name)
     }
 
     /// Whether a match of this rule may be answered with a redirect that only Python can build.
@@ -228,7 +233,8 @@ impl Router {
     }
 
     fn convert(&self, id: u32, out: &mut Captures<'_>) -> Outcome {
-        for ((_, convert), text) in self.rules[id as usize].variables.iter().zip(&out.texts) {
+        let conversions = self.rules[id as usize].conversions as usize;
+        for (convert, text) in self.conversions[conversions].iter().zip(&out.texts) {
             match convert.apply(text) {
                 Some(value) => out.values.push(value),
                 None => return self.refused(out),
@@ -282,10 +288,11 @@ impl Router {
 
     /// The top bit is set only in rules for every method.
     fn method_bit(&self, method: &str) -> u128 {
-        let known = self
-            .methods
-            .iter()
-            .position(|name| name.eq_ignore_ascii_case(method));
+        let mut names = self.methods.iter();
+        let known = names.position(|name| name == method).or_else(|| {
+            let mut names = self.methods.iter();
+            names.position(|name| name.eq_ignore_ascii_case(method))
+        });
         1 << known.unwrap_or(rule::MAX_METHODS)
     }
 }

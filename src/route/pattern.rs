@@ -264,6 +264,7 @@ impl Shape {
                     && (!counted || (*min..=*max).contains(&text.chars().count()))
             }
             Self::OneOf(words) => words.iter().any(|word| **word == *text),
+            Self::Int { .. } if text.bytes().all(|byte| byte.is_ascii_digit()) => !text.is_empty(),
             _ => self
                 .ends(text, 0)
                 .is_some_and(|(low, high)| (low..=high).contains(&text.len())),
@@ -294,11 +295,17 @@ impl Shape {
                 (point + 1 + low, point + 1 + high)
             }
             Self::Uuid => {
-                let head = rest.as_bytes().get(..36)?;
-                let fits = head.iter().enumerate().all(|(index, byte)| match index {
-                    8 | 13 | 18 | 23 => *byte == b'-',
-                    _ => byte.is_ascii_hexdigit(),
-                });
+                let head = rest.as_bytes().first_chunk::<36>()?;
+                let mut groups = [
+                    &head[..8],
+                    &head[9..13],
+                    &head[14..18],
+                    &head[19..23],
+                    &head[24..],
+                ]
+                .into_iter();
+                let hyphens = [8, 13, 18, 23].iter().all(|&index| head[index] == b'-');
+                let fits = hyphens && groups.all(|group| group.iter().all(u8::is_ascii_hexdigit));
                 fits.then_some((36, 36))?
             }
             Self::Path => {

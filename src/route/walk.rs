@@ -3,6 +3,7 @@
 
 use super::build::{EdgeTest, Entry, State};
 use super::pattern::Texts;
+use super::table::Segment;
 use super::{Oracle, Router};
 
 pub(super) struct Walk<'r, 't, 'o, O> {
@@ -56,7 +57,7 @@ impl<'t, O: Oracle> Walk<'_, 't, '_, O> {
         let Some(rest) = rest else {
             return self.finish(&state);
         };
-        let (segment, remaining) = match memchr::memchr(b'/', rest.as_bytes()) {
+        let (segment, remaining) = match slash(rest.as_bytes()) {
             Some(slash) => (&rest[..slash], Some(&rest[slash + 1..])),
             None => (rest, None),
         };
@@ -91,7 +92,9 @@ impl<'t, O: Oracle> Walk<'_, 't, '_, O> {
         let branch = router.states[state.slash as usize];
         for &id in router.rules_of(&branch) {
             let rule = &router.rules[id as usize];
-            if rule.websocket == self.websocket && rule.methods & self.method != 0 {
+            if rule.websocket == self.websocket
+                && self.router.method_sets[rule.methods as usize] & self.method != 0
+            {
                 return if rule.strict_slashes {
                     Err(Stop::SlashRequired)
                 } else {
@@ -110,8 +113,9 @@ impl<'t, O: Oracle> Walk<'_, 't, '_, O> {
             if !considered(rule) {
                 continue;
             }
-            if rule.methods & self.method == 0 {
-                self.allowed |= rule.methods;
+            let methods = router.method_sets[rule.methods as usize];
+            if methods & self.method == 0 {
+                self.allowed |= methods;
             } else if rule.websocket != self.websocket {
                 self.websocket_mismatch = true;
             } else {
@@ -125,7 +129,7 @@ impl<'t, O: Oracle> Walk<'_, 't, '_, O> {
         let router = self.router;
         let edge = &router.edges[index as usize];
         let before = self.texts.len();
-        let slash = match &edge.test {
+        let slash = match &router.tests[edge.test as usize] {
             EdgeTest::Pattern(pattern) => pattern.matches(target, self.texts),
             EdgeTest::Python(expression) => self
                 .oracle
@@ -147,9 +151,28 @@ impl<'t, O: Oracle> Walk<'_, 't, '_, O> {
         if segment.is_empty() {
             return (state.slash != 0).then_some(state.slash);
         }
-        if !state.has_statics {
+        if state.statics.is_empty() {
             return None;
         }
-        self.router.table.get(at, segment)
+        let segment = Segment::new(segment);
+        self.router.table.get(at, state.statics, &segment)
     }
+}
+
+/// Where the first slash is. Segments are short: looking at eight bytes at once beats a call.
+fn slash(bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    const HIGHS: u64 = ONES << 7;
+    const SLASHES: u64 = ONES * b'/' as u64;
+    let (words, tail) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let zeros = u64::from_le_bytes(*word) ^ SLASHES;
+        // The lowest byte that it marks is right; those above it may be wrong.
+        let marks = zeros.wrapping_sub(ONES) & !zeros & HIGHS;
+        if marks != 0 {
+            return Some(index * 8 + marks.trailing_zeros() as usize / 8);
+        }
+    }
+    let found = tail.iter().position(|&byte| byte == b'/');
+    found.map(|index| words.len() * 8 + index)
 }

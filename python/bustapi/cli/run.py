@@ -37,6 +37,16 @@ def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.argument("application", required=False, metavar="[MODULE:APP]")
 @_setting_options
 @click.option("--debug/--no-debug", default=None, help="Debug mode; sets FLASK_DEBUG.")
+@click.option(
+    "--reload/--no-reload", "use_reloader", default=None, help="Restart on changes; with --debug by default."
+)
+@click.option(
+    "--debugger/--no-debugger", "use_debugger", default=None, help="Show tracebacks; with --debug by default."
+)
+@click.option("--extra-files", multiple=True, metavar="PATH", help="A file that --reload watches too.")
+@click.option(
+    "--exclude-patterns", multiple=True, metavar="PATTERN", help="Files that --reload does not watch."
+)
 def run(application: str | None, debug: bool | None, **options: Any) -> None:
     """Serve an application until SIGINT or SIGTERM.
 
@@ -46,6 +56,7 @@ def run(application: str | None, debug: bool | None, **options: Any) -> None:
     """
     from bustapi.serve.dotenv import flag, load_files
     from bustapi.serve.running import run as serve
+    from bustapi.werkzeug._development import develop
 
     from .locate import locate
 
@@ -55,10 +66,13 @@ def run(application: str | None, debug: bool | None, **options: Any) -> None:
         os.environ["FLASK_DEBUG"] = "1" if debug else "0"
     try:
         # Before the import of the application, which may take a while, and may have effects.
-        Settings.resolve(options)
+        Settings.resolve({name: value for name, value in options.items() if name in Settings.names()})
         app = locate(application)
         debug = flag("FLASK_DEBUG") if "FLASK_DEBUG" in os.environ else None
-        serve(app, debug=debug, load_dotenv=False, **options)
+        for name in ("use_reloader", "use_debugger"):
+            if options[name] is None:
+                del options[name]
+        serve(app, debug=debug, load_dotenv=False, develop=develop, **options)
     except ServeError as error:
         say(f"error: {error}")
         raise SystemExit(1) from None

@@ -41,6 +41,38 @@ async def attend(reactor: Reactor, host: ThreadHost) -> None:
         await asyncio.sleep(TICK)
 
 
+async def serve_on(host: ThreadHost) -> None:
+    """Serve with all of a process's threads, the first of which runs this loop.
+
+    Args:
+        host: The threads; joined when this returns.
+
+    Raises:
+        asyncio.CancelledError: This was cancelled: the server was drained first, and aborted when it was cancelled
+            once more.
+    """
+    loop = asyncio.get_running_loop()
+    cancelled: asyncio.CancelledError | None = None
+    host.__enter__()
+    task = loop.create_task(attend(host.first, host))
+    try:
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                stop = host.drain if cancelled is None else host.abort
+                cancelled = error
+                stop()
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            host.fail(failure, "reactor 1")
+    finally:
+        # Joining blocks, and views that are still open may need this loop to finish.
+        await loop.run_in_executor(None, host.finish)
+    if cancelled is not None:
+        raise cancelled
+
+
 def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str) -> None:
     """Make an event loop for this thread and serve on it.
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import banner, listeners, worker
 from .application import check_application, needs_loop
 from .dotenv import flag, load_files
 from .errors import EXIT_SOFTWARE, ServeError, SettingsError, say
 from .host import ThreadHost
-from .keywords import split
+from .keywords import split, tools
+from .limits import allow_connections
 from .settings import Settings
 from .signals import StopSignals
 
@@ -35,6 +36,8 @@ def run(
     load_dotenv: bool = True,
     threads: int | str | None = None,
     workers: int | str | None = None,
+    *,
+    develop: Callable[..., None] | None = None,
     **options: Any,
 ) -> None:
     """Serve an application until SIGINT or SIGTERM.
@@ -48,6 +51,8 @@ def run(
         load_dotenv: Load `.env` and `.flaskenv` first, unless `FLASK_SKIP_DOTENV` says no.
         threads: Reactor threads, or ``"auto"`` for one a core. Default: `BUSTAPI_THREADS`, 1.
         workers: Processes, or ``"auto"`` for one a core. Default: `BUSTAPI_WORKERS`, 1.
+        develop: Puts the development tools around a server, which this layer has none of: called with the
+            application, the host, a function that serves, and the keywords of the reloader and the debugger.
         **options: Any other setting (see `Settings`) or keyword of Werkzeug's `run_simple`.
 
     Raises:
@@ -63,10 +68,17 @@ def run(
             "app.run() was called while the command line imported the app, and did nothing; guard it with __name__"
         )
         return
-    arguments, notes = _prepare(
-        app, host, port, debug, load_dotenv, {"threads": threads, "workers": workers, **options}
-    )
-    _run(app, arguments, notes)
+    options.update(threads=threads, workers=workers)
+    arguments, notes = _prepare(app, host, port, debug, load_dotenv, options)
+    asked = tools(options)
+    if develop is None or not asked:
+        _run(app, arguments, notes)
+        return
+    if worker.is_worker():
+        # Its supervisor is what the reloader restarts.
+        asked["use_reloader"] = False
+    resolved = _resolve(app, arguments)
+    develop(app, resolved.host, lambda: _run(app, arguments, []), **asked)
 
 
 def run_simple(
@@ -94,8 +106,8 @@ def run_simple(
         hostname: Address or name to listen on, or ``unix:/path``.
         port: TCP port, 0 for any.
         application: The application.
-        use_reloader: Not available yet; a line says so.
-        use_debugger: Not available yet; a line says so.
+        use_reloader: Not available here; a line says what to use.
+        use_debugger: Not available here; a line says what to use.
         use_evalex: Of the debugger.
         extra_files: Of the reloader.
         exclude_patterns: Of the reloader.
@@ -171,10 +183,11 @@ async def run_async(
 
     Compatible with: BustAPI only.
     """
-    import asyncio
+    from .guest import serve_on
 
-    from .guest import attend
-
+    for name in ("use_reloader", "use_debugger"):
+        # In debug mode too: the program and its loop are not ours to restart.
+        options.setdefault(name, False)
     arguments, notes = _prepare(app, host, port, debug, load_dotenv, {"threads": threads, **options})
     settings = Settings.resolve({"workers": 1, **arguments}, fallbacks=_server_name(app))
     if settings.workers > 1:
@@ -182,33 +195,18 @@ async def run_async(
     for line in notes:
         say(line)
     bound = listeners.bind(settings)
-    host_ = ThreadHost(app, bound.groups[0], settings)
-    banner.announce(bound.addresses, settings)
-    loop = asyncio.get_running_loop()
-    cancelled: asyncio.CancelledError | None = None
-    failure: BaseException | None = None
-    with StopSignals(host_.drain, host_.abort, host_.first.wake, _give_up, settings.grace):
-        host_.__enter__()
-        task = loop.create_task(attend(host_.first, host_))
-        try:
-            while not task.done():
-                try:
-                    await asyncio.wait({task})
-                except asyncio.CancelledError as error:
-                    stop = host_.drain if cancelled is None else host_.abort
-                    cancelled = error
-                    stop()
-            failure = None if task.cancelled() else task.exception()
-            if failure is not None:
-                host_.fail(failure, "reactor 1")
-        finally:
-            # Joining blocks, and views that are still open may need this loop to finish.
-            await loop.run_in_executor(None, host_.finish)
-            bound.close()
-    if cancelled is not None:
-        raise cancelled
-    if host_.failed:
-        raise ServeError("the server failed while serving") from failure
+    try:
+        allow_connections(settings.max_connections)
+        thread_host = ThreadHost(app, bound.groups[0], settings)
+        with StopSignals(
+            thread_host.drain, thread_host.abort, thread_host.first.wake, _give_up, settings.grace
+        ):
+            banner.announce(bound.addresses, settings)
+            await serve_on(thread_host)
+    finally:
+        bound.close()
+    if thread_host.failed:
+        raise ServeError("the server failed while serving")
 
 
 def serve(app: Any, settings: Settings) -> None:
@@ -235,15 +233,20 @@ def serve(app: Any, settings: Settings) -> None:
             bound.close()
 
 
-def _run(app: Any, arguments: dict[str, Any], notes: list[str]) -> None:
-    """Resolve and serve; what an operator did wrong is one line and exit code 1, what a caller did is raised."""
+def _resolve(app: Any, arguments: dict[str, Any]) -> Settings:
+    """Resolve the settings; what an operator did wrong is one line and exit code 1, what a caller did is raised."""
     try:
-        settings = Settings.resolve(arguments, fallbacks=_server_name(app))
+        return Settings.resolve(arguments, fallbacks=_server_name(app))
     except SettingsError as error:
         if error.source == "environment":
             say(f"error: {error}")
             raise SystemExit(1) from None
         raise
+
+
+def _run(app: Any, arguments: dict[str, Any], notes: list[str]) -> None:
+    """Resolve and serve; what keeps the server from starting is one line and exit code 1."""
+    settings = _resolve(app, arguments)
     if not worker.is_worker():
         for line in notes:
             say(line)
@@ -339,6 +342,7 @@ def _serve_here(
         refuse_running_loop()
         # Before anything is started: a loop that is not installed is found out here.
         new_loop(settings.loop).close()
+    allow_connections(settings.max_connections)
     host = ThreadHost(app, groups, settings)
     with StopSignals(host.drain, host.abort, host.first.wake, _give_up, settings.grace) as signals, host:
         if inheritance is not None:

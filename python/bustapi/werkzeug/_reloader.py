@@ -30,8 +30,9 @@ if t.TYPE_CHECKING:
 ENV_CHILD = "WERKZEUG_RUN_MAIN"
 #: How the child asks for its successor.
 EXIT_RELOAD = 3
-#: Seconds that the work gets to end, after the first and after the second request.
-_PATIENCE = (1.0, 2.0)
+#: Seconds that the work gets to end, after the first and after the second request. Less than what the server takes to
+#: give itself up, which would be with another exit code.
+_PATIENCE = (1.0, 0.3)
 
 # Changes to an installed Python are no changes to the program. A virtual environment's packages are watched only
 # where they are imported: walking through all of them every second would cost too much.

@@ -385,7 +385,7 @@ def find_modules(
     places = getattr(module, "__path__", None)
     if places is None:
         raise ValueError(f"{import_path!r} is not a package")
-    for info in iter_modules(places, f"{module.__name__}."):
+    for info in iter_modules(places, f"{import_path.replace(':', '.')}."):
         if not info.ispkg or include_packages:
             yield info.name
         if info.ispkg and recursive:

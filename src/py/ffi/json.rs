@@ -171,6 +171,38 @@ pub(crate) fn utf8_str<'py>(py: Python<'py>, utf8: &[u8]) -> Option<Bound<'py, P
     }
 }
 
+/// A new `str` of code points; None (no exception) for lack of memory, or if one is beyond Unicode.
+pub(crate) fn points_str<'py>(py: Python<'py>, points: &[u32]) -> Option<Bound<'py, PyString>> {
+    // The width depends on the highest one; up to its own width, all bits together are as good.
+    let limit = match points.iter().fold(0, |bits, &point| bits | point) {
+        bits @ 0..0x1_0000 => bits,
+        _ => points.iter().copied().max()?,
+    };
+    if limit > 0x10_ffff {
+        return None;
+    }
+    // SAFETY: as in `utf8_str`; every point is at most `limit`.
+    unsafe {
+        let ptr = ffi::PyUnicode_New(points.len() as ffi::Py_ssize_t, limit);
+        if ptr.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let object = Bound::from_owned_ptr(py, ptr).cast_into_unchecked();
+        let data = ffi::PyUnicode_DATA(ptr);
+        for (at, &point) in points.iter().enumerate() {
+            if limit < 0x100 {
+                *data.cast::<u8>().add(at) = point as u8;
+            } else if limit < 0x1_0000 {
+                *data.cast::<u16>().add(at) = point as u16;
+            } else {
+                *data.cast::<u32>().add(at) = point;
+            }
+        }
+        Some(object)
+    }
+}
+
 /// The value of an `int` (or subclass) where it fits; None for larger ones and for what is no `int`.
 #[inline]
 pub(crate) fn small_int(value: &Bound<'_, PyAny>) -> Option<i64> {

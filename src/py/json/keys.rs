@@ -5,13 +5,12 @@ use std::sync::{Mutex, MutexGuard};
 use pyo3::prelude::*;
 use pyo3::types::PyString;
 
-use crate::json::Text;
-use crate::py::ffi::json::{ascii_str, text};
+use crate::py::ffi::json::ascii_str;
 
 /// Longer keys are rarely field names.
 const MAX_KEY: usize = 32;
 
-/// Field names of some dozens of message types; 24 KiB.
+/// Field names of some dozens of message types; 56 KiB.
 const SLOTS: usize = 1024;
 
 /// One for the process. Its lock is only ever tried: a collection of garbage may run Python code, and with it
@@ -24,7 +23,31 @@ pub(super) struct KeyCache {
 
 struct Slot {
     hash: u64,
+    len: usize,
+    /// The key's text, then zeros.
+    text: [u8; MAX_KEY],
     key: Py<PyString>,
+}
+
+impl Slot {
+    #[inline]
+    fn holds(&self, hash: u64, ascii: &[u8]) -> bool {
+        if self.hash != hash || self.len != ascii.len() {
+            return false;
+        }
+        if let (Some(_), Some(last)) = (ascii.first_chunk::<8>(), ascii.last_chunk::<8>()) {
+            let from = self.len - 8;
+            return self
+                .text
+                .as_chunks()
+                .0
+                .iter()
+                .zip(ascii.as_chunks::<8>().0)
+                .all(|(a, b)| a == b)
+                && self.text.get(from..from + 8) == Some(last);
+        }
+        self.text.iter().zip(ascii).all(|(a, b)| a == b)
+    }
 }
 
 impl KeyCache {
@@ -50,17 +73,18 @@ impl KeyCache {
         let hash = hash(ascii);
         let slot = &mut self.slots[hash as usize % SLOTS];
         if let Some(seen) = slot
-            && seen.hash == hash
+            && seen.holds(hash, ascii)
         {
-            let key = seen.key.bind(py);
-            if matches!(text(key.as_any()), Some(Text::One(bytes)) if bytes == ascii) {
-                return Ok(key.clone());
-            }
+            return Ok(seen.key.bind(py).clone());
         }
         let key = ascii_str(py, ascii)?;
+        let mut text = [0; MAX_KEY];
+        text[..ascii.len()].copy_from_slice(ascii);
         // The evicted key is an exact `str`: dropping it runs no code.
         *slot = Some(Slot {
             hash,
+            len: ascii.len(),
+            text,
             key: key.clone().unbind(),
         });
         Ok(key)

@@ -14,10 +14,11 @@ use smallvec::SmallVec;
 use super::keys::KeyCache;
 use crate::json::number::{Number, scan_number};
 use crate::json::unescape::{Literal, Scratch, scan_string};
-use crate::py::ffi::json::{ascii_str, utf8_str};
+use crate::py::ffi::json::{ascii_str, points_str, utf8_str};
 
 /// Deeper documents go to the standard library, which counts depth against the recursion limit.
-const MAX_DEPTH: usize = 128;
+/// Each level is some 300 bytes of native stack here.
+const MAX_DEPTH: usize = 32;
 
 /// The Python value of a JSON document, as `json.loads(bytes)` gives it.
 ///
@@ -48,20 +49,9 @@ pub(super) fn parse<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyA
         keys: KeyCache::lend(),
         scratch: Scratch::default(),
         values: SmallVec::new(),
-        open: SmallVec::new(),
     };
-    parser.document()
-}
-
-/// A container whose end has not been read.
-enum Open<'py> {
-    /// Its items so far are `values[base..]`.
-    List { base: usize },
-    /// `key` waits for its value.
-    Dict {
-        dict: Bound<'py, PyDict>,
-        key: Bound<'py, PyString>,
-    },
+    let root = parser.value(0)?;
+    (parser.peek().is_none() && parser.at == bytes.len()).then_some(root)
 }
 
 struct Parser<'a, 'py> {
@@ -73,50 +63,19 @@ struct Parser<'a, 'py> {
     scratch: Scratch,
     /// Items of all open lists, innermost last.
     values: SmallVec<[Bound<'py, PyAny>; 16]>,
-    open: SmallVec<[Open<'py>; 8]>,
 }
 
 impl<'py> Parser<'_, 'py> {
-    fn document(&mut self) -> Option<Bound<'py, PyAny>> {
-        loop {
-            let Some(value) = self.value()? else {
-                continue;
-            };
-            if let Some(root) = self.attach(value)? {
-                return (self.peek().is_none() && self.at == self.bytes.len()).then_some(root);
-            }
-        }
-    }
-
-    /// Reads one value. Some(None): a container was opened and its first value is next.
     #[inline]
-    fn value(&mut self) -> Option<Option<Bound<'py, PyAny>>> {
+    fn value(&mut self, depth: usize) -> Option<Bound<'py, PyAny>> {
         let py = self.py;
-        let value = match self.peek()? {
+        Some(match self.peek()? {
             b'"' => {
                 self.at += 1;
                 self.string()?.into_any()
             }
-            b'{' => {
-                self.at += 1;
-                let dict = PyDict::new(py);
-                if self.peek()? != b'}' {
-                    let key = self.key()?;
-                    return self.nest(Open::Dict { dict, key });
-                }
-                self.at += 1;
-                dict.into_any()
-            }
-            b'[' => {
-                self.at += 1;
-                if self.peek()? != b']' {
-                    return self.nest(Open::List {
-                        base: self.values.len(),
-                    });
-                }
-                self.at += 1;
-                PyList::empty(py).into_any()
-            }
+            b'{' => self.object(depth)?,
+            b'[' => self.array(depth)?,
             b't' => self.word(b"true", PyBool::new(py, true).to_owned().into_any())?,
             b'f' => self.word(b"false", PyBool::new(py, false).to_owned().into_any())?,
             b'n' => self.word(b"null", py.None().into_bound(py))?,
@@ -129,66 +88,62 @@ impl<'py> Parser<'_, 'py> {
                     Number::Float(float) => PyFloat::new(py, float).into_any(),
                 }
             }
-        };
-        Some(Some(value))
+        })
     }
 
-    /// Puts a finished value where it belongs, closing the containers that end after it. Some(Some(_)): it is the
-    /// whole document.
-    #[inline]
-    fn attach(&mut self, mut value: Bound<'py, PyAny>) -> Option<Option<Bound<'py, PyAny>>> {
+    fn object(&mut self, depth: usize) -> Option<Bound<'py, PyAny>> {
+        if depth >= MAX_DEPTH {
+            return None;
+        }
+        self.at += 1;
+        let dict = PyDict::new(self.py);
+        let mut byte = self.peek()?;
+        if byte == b'}' {
+            self.at += 1;
+            return Some(dict.into_any());
+        }
         loop {
-            match self.open.last() {
-                None => return Some(Some(value)),
-                Some(Open::Dict { dict, key }) => {
-                    dict.set_item(key, value).ok()?;
-                    match self.peek()? {
-                        b',' => {
-                            self.at += 1;
-                            self.peek()?;
-                            let next = self.key()?;
-                            if let Some(Open::Dict { key, .. }) = self.open.last_mut() {
-                                *key = next;
-                            }
-                            return Some(None);
-                        }
-                        b'}' => {
-                            self.at += 1;
-                            let Some(Open::Dict { dict, .. }) = self.open.pop() else {
-                                return None;
-                            };
-                            value = dict.into_any();
-                        }
-                        _ => return None,
-                    }
-                }
-                Some(&Open::List { base }) => {
-                    self.values.push(value);
-                    match self.peek()? {
-                        b',' => {
-                            self.at += 1;
-                            return Some(None);
-                        }
-                        b']' => {
-                            self.at += 1;
-                            self.open.pop();
-                            value = PyList::new(self.py, self.values.drain(base..))
-                                .ok()?
-                                .into_any();
-                        }
-                        _ => return None,
-                    }
-                }
+            if byte != b'"' {
+                return None;
+            }
+            self.at += 1;
+            let key = self.key()?;
+            let value = self.value(depth + 1)?;
+            dict.set_item(key, value).ok()?;
+            byte = self.peek()?;
+            self.at += 1;
+            match byte {
+                b',' => byte = self.peek()?,
+                b'}' => return Some(dict.into_any()),
+                _ => return None,
             }
         }
     }
 
-    fn nest(&mut self, open: Open<'py>) -> Option<Option<Bound<'py, PyAny>>> {
-        if self.open.len() >= MAX_DEPTH {
+    fn array(&mut self, depth: usize) -> Option<Bound<'py, PyAny>> {
+        if depth >= MAX_DEPTH {
             return None;
         }
-        self.open.push(open);
-        Some(None)
+        self.at += 1;
+        if self.peek()? == b']' {
+            self.at += 1;
+            return Some(PyList::empty(self.py).into_any());
+        }
+        let base = self.values.len();
+        loop {
+            let value = self.value(depth + 1)?;
+            self.values.push(value);
+            let byte = self.peek()?;
+            self.at += 1;
+            match byte {
+                b',' => {}
+                b']' => {
+                    let list = PyList::new(self.py, self.values.drain(base..)).ok()?;
+                    return Some(list.into_any());
+                }
+                _ => return None,
+            }
+        }
     }
 
     /// The next byte after white space, which it skips.
@@ -210,19 +165,16 @@ impl<'py> Parser<'_, 'py> {
         })
     }
 
-    /// A key and the colon behind it.
+    /// A key behind its opening quote, and the colon behind it.
     #[inline]
     fn key(&mut self) -> Option<Bound<'py, PyString>> {
-        if self.bytes.get(self.at) != Some(&b'"') {
-            return None;
-        }
-        self.at += 1;
         let (literal, len) = scan_string(&self.bytes[self.at..], &mut self.scratch)?;
         self.at += len;
         let key = match (literal, &mut self.keys) {
             (Literal::Ascii(text), Some(keys)) => keys.get(self.py, text).ok()?,
             (Literal::Ascii(text), None) => ascii_str(self.py, text).ok()?,
             (Literal::Utf8(text), _) => utf8_str(self.py, text)?,
+            (Literal::Points(points), _) => points_str(self.py, points)?,
         };
         if self.peek()? != b':' {
             return None;
@@ -239,6 +191,7 @@ impl<'py> Parser<'_, 'py> {
         match literal {
             Literal::Ascii(text) => ascii_str(self.py, text).ok(),
             Literal::Utf8(text) => utf8_str(self.py, text),
+            Literal::Points(points) => points_str(self.py, points),
         }
     }
 }

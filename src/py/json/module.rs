@@ -51,15 +51,15 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 ///     ValueError: A container within itself.
 ///     RecursionError: Too deep a nesting.
 #[pyfunction]
-#[pyo3(signature = (value, *, sort_keys=true, ensure_ascii=true, indent=None, separators=None, default=None, newline=false))]
+#[pyo3(signature = (value, *, separators=None, sort_keys=true, ensure_ascii=true, indent=None, default=None, newline=false))]
 #[expect(clippy::too_many_arguments, reason = "the keywords of json.dumps")]
 fn json_dumps<'py>(
     py: Python<'py>,
     value: &Bound<'py, PyAny>,
+    separators: Option<&Bound<'py, PyAny>>,
     sort_keys: bool,
     ensure_ascii: bool,
     indent: Option<&Bound<'py, PyAny>>,
-    separators: Option<&Bound<'py, PyAny>>,
     default: Option<Py<PyAny>>,
     newline: bool,
 ) -> PyResult<Bound<'py, PyBytes>> {

@@ -91,6 +91,10 @@ fn set_status(code: &Bound<'_, PyAny>, line: &Bound<'_, PyAny>, reply: &mut Repl
     let (Ok(code @ 200..=999), Ok(line)) = (code.extract::<u16>(), line.cast::<PyString>()) else {
         return Ok(false);
     };
+    if matches!(code, 204 | 304) {
+        // These lose header fields.
+        return Ok(false);
+    }
     let line = line.to_str()?;
     reply.status = code;
     let reason = line.split_once(' ').map_or("", |(_, reason)| reason);

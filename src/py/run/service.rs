@@ -48,6 +48,9 @@ enum Stream {
 /// A streamed answer's pieces in one turn, so that one endless stream leaves time for others.
 const PIECES: usize = 64;
 
+/// The longest name of a host in bytes (RFC 1035 2.3.4).
+const HOST: u32 = 255;
+
 pub struct PyService {
     app: Py<PyAny>,
     generation: Arc<AtomicU64>,
@@ -129,10 +132,12 @@ impl PyService {
         };
         let found = {
             let this = state.try_borrow()?;
-            table
-                .router
-                .get()
-                .find(py, this.request(), table.host_matching)?
+            let request = this.request();
+            match request.head.host {
+                // Longer than a name can be: the dialect refuses it.
+                Some(host) if host.len > HOST => Found::Python,
+                _ => table.router.get().find(py, request, table.host_matching)?,
+            }
         };
         match found {
             Found::Rule { rule, view_args } => {

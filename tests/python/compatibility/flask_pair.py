@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from typing import Any, Callable, NamedTuple
 from unittest import mock
 
+from .socket_door import Proxy, expressible, serving
+
 #: A moment for everything that writes the time into a response.
 NOW = 1_700_000_000
 
@@ -56,12 +58,16 @@ def frozen_time() -> Iterator[None]:
 
 def answer(response: Any) -> Answer:
     """The parts of a test client's response that must be equal."""
-    headers = [(name, _DATE.sub(r"\1=then", value)) for name, value in response.headers]
-    # The order of the methods is that of a set, which differs from run to run.
+    return normal(response.status, list(response.headers), response.get_data())
+
+
+def normal(status: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
+    """An answer without what differs from run to run: the time, and the order of a set of methods."""
+    headers = [(name, _DATE.sub(r"\1=then", value)) for name, value in headers]
     headers = [
         (name, ", ".join(sorted(value.split(", "))) if name == "Allow" else value) for name, value in headers
     ]
-    return Answer(response.status, headers, response.get_data())
+    return Answer(status, headers, body)
 
 
 def ask(
@@ -74,11 +80,43 @@ def ask(
         return [answer(session.open(**request)) for request in requests]
 
 
-def assert_same(build: Callable[[Face], Any], *requests: dict[str, Any], **client: Any) -> list[Answer]:
-    """Compare the two implementations; returns the answers."""
+def ask_socket(
+    build: Callable[[Face], Any], requests: Sequence[dict[str, Any]], **client: Any
+) -> list[Answer]:
+    """Send requests over a socket to our application, as its test client makes them."""
+    app = build(OURS)
+    with frozen_time(), serving(app) as port:
+        session = app.test_client(**client)
+        session.application = Proxy(app, port)
+        return [answer(session.open(**request)) for request in requests]
+
+
+def without_order(answers: list[Answer]) -> list[Answer]:
+    """What must be equal over a socket: fields of different names may come in any order (RFC 9110 5.3), and the
+    server dates every response.
+    """
+    return [
+        answer._replace(
+            headers=sorted(
+                (field for field in answer.headers if field[0] != "Date"), key=lambda field: field[0].lower()
+            )
+        )
+        for answer in answers
+    ]
+
+
+def assert_same(
+    build: Callable[[Face], Any], *requests: dict[str, Any], doors: str = "both", **client: Any
+) -> list[Answer]:
+    """Compare the reference with ours, through the test client and over a socket; returns the answers."""
     expected = ask(build, REAL, requests, **client)
     found = ask(build, OURS, requests, **client)
-    assert found == expected
+    for request, one, other in zip(requests, found, expected):
+        assert one == other, f"{request}\n   found: {one}\nexpected: {other}"
+    if doors == "both" and all(map(expressible, requests)):
+        served = ask_socket(build, requests, **client)
+        for request, one, other in zip(requests, without_order(served), without_order(expected)):
+            assert one == other, f"{request}\n  served: {one}\nexpected: {other}"
     return found
 
 

@@ -418,6 +418,7 @@ def urls(face: Face) -> Any:
 BASE = "http://example.org:8080"
 
 
+@pytest.mark.filterwarnings("ignore:Current server name")
 @pytest.mark.parametrize(
     "request_",
     [
@@ -446,7 +447,8 @@ def test_urls_are_built_and_matched_alike(request_: dict[str, Any]) -> None:
 @pytest.mark.filterwarnings("ignore:Current server name")
 @pytest.mark.parametrize("host", ["", "example.org", "[::1]:80", "a b", "x" * 300, "exa_mple", "ex%41mple"])
 def test_any_host_header_is_answered_alike(host: str) -> None:
-    assert_same(mirror, get("/headers", headers={"Host": host}))
+    # A server has to refuse what is no host at all (RFC 9112 3.2).
+    assert_same(mirror, get("/headers", headers={"Host": host}), doors="client" if " " in host else "both")
 
 
 def templates(face: Face) -> Any:

@@ -62,11 +62,9 @@ def test_environs_are_equal(args: tuple[Any, ...], kwargs: dict[str, Any]) -> No
     assert made == plain(theirs.create_environ(*args, **rewound(kwargs)))
 
 
-@pytest.mark.parametrize(("args", "kwargs"), ENVIRONS)
+# An escaped question mark begins a query on Werkzeug's way back.
+@pytest.mark.parametrize(("args", "kwargs"), [case for case in ENVIRONS if "%3F" not in "".join(case[0])])
 def test_environs_survive_the_way_back_alike(args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    if args and "%3F" in args[0]:
-        pytest.skip("Werkzeug takes the character for a query here")
-
     def there_and_back(module: types.ModuleType) -> dict[str, Any]:
         environ = module.create_environ(*args, **rewound(kwargs))
         again = plain(module.EnvironBuilder.from_environ(environ).get_environ())

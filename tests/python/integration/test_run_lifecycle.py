@@ -316,8 +316,8 @@ def test_a_bad_variable_is_one_line(tmp_path: Path) -> None:
     [
         ("", ""),
         ("threaded=True", ""),
-        ("use_reloader=True", "use_reloader: not available yet; "),
-        ("use_debugger=True", "use_debugger: not available yet; "),
+        ("use_reloader=True", "use_reloader: not available here; "),
+        ("use_debugger=True", "use_debugger: not available here; "),
         ("threaded=True, head_timeout=5, max_body=100", ""),
     ],
 )

@@ -209,7 +209,8 @@ def test_the_same_command_is_run_again(tmp_path: Path, command: list[str]) -> No
         assert pids(server) == set(wait_for_workers(server))
         for pid in server.children():
             line = Path(f"/proc/{pid}/cmdline").read_bytes().rstrip(b"\0").split(b"\0")
-            assert [part.decode() for part in line[1:]] == command
+            # Python 3.9 does not tell a flag from the variable that stands for it.
+            assert [part.decode() for part in line[1:] if part != b"-B"] == command
         assert server.stop() == 0
 
 

@@ -68,9 +68,9 @@ def test_threads_contradict_threaded_false(option: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("options", "line"),
     [
-        ({"use_reloader": True}, "use_reloader: not available yet; restart on change with"),
-        ({"use_debugger": True}, "use_debugger: not available yet; read tracebacks in the log"),
-        ({"use_reloader": True, "use_debugger": True}, "use_reloader and use_debugger: not available yet; "),
+        ({"use_reloader": True}, "use_reloader: not available here; use app.run()"),
+        ({"use_debugger": True}, "use_debugger: not available here; use app.run()"),
+        ({"use_reloader": True, "use_debugger": True}, "use_reloader and use_debugger: not available here; "),
     ],
 )
 def test_reloader_and_debugger_are_answered_by_a_line(options: dict[str, Any], line: str) -> None:

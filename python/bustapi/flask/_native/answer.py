@@ -30,8 +30,8 @@ def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
         return call_wsgi(response, state.environ())
     status, reason = split_status(response.status)
     headers = response.headers
-    if "Location" in headers or "Content-Location" in headers:
-        # May be completed with parts of the request.
+    if status in (204, 304) or "Location" in headers or "Content-Location" in headers:
+        # Fields are removed, or completed with parts of the request.
         headers = response.get_wsgi_headers(state.environ())
     if response.is_sequence and not response._on_close:
         return status, reason, list(headers), b"".join(response.iter_encoded())

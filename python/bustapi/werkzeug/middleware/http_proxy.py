@@ -45,7 +45,9 @@ class ProxyMiddleware:
     ) -> None:
         self.app = app
         self.targets = {
-            f"/{prefix.strip('/')}/": {**_DEFAULTS, **target} for prefix, target in targets.items()
+            # An empty one is the root: everything.
+            f"/{prefix.strip('/')}/".replace("//", "/"): {**_DEFAULTS, **target}
+            for prefix, target in targets.items()
         }
         self.chunk_size = chunk_size
         self.timeout = timeout

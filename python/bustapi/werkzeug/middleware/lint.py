@@ -42,7 +42,7 @@ def _report(message: str, category: type[Warning] = WSGIWarning) -> None:
     while frame.f_back is not None and frame.f_code.co_filename == __file__:
         frame = frame.f_back
         level += 1
-    warn(message, category, stacklevel=level - 1)
+    warn(message, category, stacklevel=level)
 
 
 def check_type(context: str, obj: object, need: type = str) -> None:

@@ -158,10 +158,7 @@ class Request:
     @_lazy
     def cookies(self) -> ImmutableMultiDict[str, str]:
         """The cookies."""
-        text = ";".join(self.headers.getlist("Cookie"))
-        if text and not text.isascii():
-            text = text.encode("latin1", "replace").decode("utf-8", "replace")
-        return parse_cookie(text, cls=self.dict_storage_class)  # type: ignore[no-any-return]
+        return parse_cookie(";".join(self.headers.getlist("Cookie")), cls=self.dict_storage_class)  # type: ignore[no-any-return]
 
     content_type = header_property[str](
         "Content-Type", doc="The media type with its parameters.", read_only=True

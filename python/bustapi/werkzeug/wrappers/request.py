@@ -26,7 +26,7 @@ from ..exceptions import BadRequest, HTTPException, RequestEntityTooLarge, Unsup
 from ..formparser import FormDataParser, default_stream_factory
 from ..sansio.request import Request as _SansIORequest
 from ..utils import environ_property
-from ..wsgi import LimitedStream, _get_server, get_input_stream
+from ..wsgi import _get_server, get_input_stream
 from .received import ReceivedHeaders
 
 if t.TYPE_CHECKING:
@@ -212,7 +212,7 @@ class Request(_SansIORequest):
         """The body as a stream that ends where the body does.
 
         Raises:
-            RequestEntityTooLarge: The body is longer than `max_content_length`, here or on reading.
+            RequestEntityTooLarge: The body is longer than `max_content_length`; reading raises it if that shows late.
             RuntimeError: The request is shallow.
         """
         if self.shallow:
@@ -222,14 +222,10 @@ class Request(_SansIORequest):
         # Someone who has the environment may have replaced the stream in it.
         if native is None or "environ" in self.__dict__ or native.is_streamed:
             return get_input_stream(self.environ, max_content_length=limit)
-        if limit is not None:
-            length = self.content_length
-            if length is None:
-                body = BytesIO(native.get_data())
-                return t.cast(t.IO[bytes], LimitedStream(body, limit, is_max=True))
-            if length > limit:
-                raise RequestEntityTooLarge()
-        return BytesIO(native.get_data())
+        data = native.get_data()
+        if limit is not None and len(data) > limit:
+            raise RequestEntityTooLarge()
+        return BytesIO(data)
 
     input_stream = environ_property[t.IO[bytes]](
         "wsgi.input", doc="The stream as the server gave it. It may never end; `stream` does."

@@ -99,7 +99,7 @@ class Response(_SansIOResponse):
             status = self.default_status
         line = STATUS_LINES.get(status) if type(status) is int else None
         if line is None:
-            self.status = status  # type: ignore[assignment]
+            self.status = status
         else:
             self._status = line
             self._status_code = status  # type: ignore[assignment]
@@ -108,7 +108,7 @@ class Response(_SansIOResponse):
         if response is None:
             self.response = []
         elif isinstance(response, (str, bytes, bytearray)):
-            self.set_data(response)  # type: ignore[arg-type]
+            self.set_data(response)
         else:
             self.response = response
 
@@ -315,7 +315,7 @@ class Response(_SansIOResponse):
 
         Args:
             request_or_environ: The request.
-            accept_ranges: Whether ranges can be asked for; their unit, if it is not bytes.
+            accept_ranges: Whether ranges are answered; their unit, if it is not bytes. False sets no Accept-Ranges.
             complete_length: The length of the whole content, needed for ranges.
 
         Returns:
@@ -330,8 +330,8 @@ class Response(_SansIOResponse):
         headers = self.headers
         if "date" not in headers:
             headers["Date"] = http_date()
-        unit = accept_ranges if isinstance(accept_ranges, str) else "bytes" if accept_ranges else "none"
-        headers["Accept-Ranges"] = unit
+        if accept_ranges:
+            headers["Accept-Ranges"] = accept_ranges if isinstance(accept_ranges, str) else "bytes"
         if not self._process_range_request(
             environ, complete_length, accept_ranges
         ) and not is_resource_modified(environ, headers.get("etag"), None, headers.get("last-modified")):
@@ -345,7 +345,7 @@ class Response(_SansIOResponse):
     def _process_range_request(
         self, environ: Environ, complete_length: int | None, accept_ranges: bool | str
     ) -> bool:
-        if not accept_ranges or accept_ranges == "none" or not complete_length:
+        if not accept_ranges or not complete_length:
             return False
         if not self._is_range_request_processable(environ):
             return False
@@ -356,7 +356,6 @@ class Response(_SansIOResponse):
             raise RequestedRangeNotSatisfiable(complete_length)
         start, stop = bounds
         self.headers["Content-Length"] = str(stop - start)
-        self.headers["Accept-Ranges"] = accept_ranges if isinstance(accept_ranges, str) else "bytes"
         self.content_range = part
         self.status_code = 206
         self._wrap_range_response(start, stop - start)
