@@ -293,6 +293,9 @@ class Dispatch(App):
         Raises:
             TypeError: It is none of these.
         """
+        if type(rv) is dict or type(rv) is list:
+            # What most views return; the checks below end with one against an abstract class.
+            return self.json.response(rv)  # type: ignore[no-any-return]
         value: t.Any = rv
         status: t.Any = None
         headers: t.Any = None
