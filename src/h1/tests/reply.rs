@@ -237,7 +237,7 @@ fn an_upgrade_keeps_the_connection_option_of_the_application() {
 fn status_lines_of_every_kind() {
     for (status, reason, line) in [
         (404, None, "HTTP/1.1 404 NOT FOUND\r\n"),
-        (200, Some(&b"Fine"[..]), "HTTP/1.1 200 FINE\r\n"),
+        (200, Some(&b"Fine"[..]), "HTTP/1.1 200 Fine\r\n"),
         (200, Some(b""), "HTTP/1.1 200 \r\n"),
         (200, Some(b"a\r\nb"), "HTTP/1.1 200 OK\r\n"),
         (599, None, "HTTP/1.1 599 \r\n"),
