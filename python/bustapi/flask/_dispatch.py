@@ -295,7 +295,7 @@ class Dispatch(App):
         """
         if type(rv) is dict or type(rv) is list:
             # What most views return; the checks below end with one against an abstract class.
-            return self.json.response(rv)  # type: ignore[no-any-return]
+            return t.cast("Response", self.json.response(rv))
         value: t.Any = rv
         status: t.Any = None
         headers: t.Any = None
