@@ -201,8 +201,8 @@ impl<S: Sink> Walker<'_, S> {
                 len += 1;
             }
         }
-        // SAFETY: the first `len` were written just now.
-        let pairs = unsafe { pairs[..len].assume_init_mut() };
+        // SAFETY: the first `len` were written just now, and MaybeUninit<T> has T's layout.
+        let pairs = unsafe { &mut *(std::ptr::from_mut(&mut pairs[..len]) as *mut [Pair]) };
         if self.sort && !sorted {
             sort(pairs);
         }
