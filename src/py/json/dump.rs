@@ -348,8 +348,8 @@ fn write_key(out: &mut Vec<u8>, key: &Bound<'_, PyAny>, options: &DumpOptions) -
         out.push(b'"');
         return Ok(());
     }
-    // With indentation the standard library's Python code runs, which names the class another way than its C code.
-    let name = if options.indent.is_some() {
+    // Before 3.13, Python code of the standard library indents, which names the class another way than its C code.
+    let name = if options.indent.is_some() && !cfg!(Py_3_13) {
         key.getattr("__class__")?.getattr("__name__")?.to_string()
     } else {
         ffi::type_name(key).chars().take(100).collect()

@@ -12,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use smallvec::SmallVec;
 
+use super::depth::check_depth;
 use super::keys::KeyCache;
 use crate::json::number::{Number, scan_number};
 use crate::json::unescape::{Literal, Scratch, scan_string};
@@ -43,6 +44,7 @@ pub fn load(py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
 /// The standard library's answer.
 pub(super) fn load_slowly<'py>(document: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    check_depth(document)?;
     LOADS
         .import(document.py(), "json", "loads")?
         .call1((document,))
