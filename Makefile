@@ -45,7 +45,7 @@ run: $(BIN)/maturin
 
 .PHONY: develop
 develop: $(BIN)/maturin
-	$(BIN)/maturin develop --quiet --extras dev
+	$(BIN)/maturin develop --quiet --extras dev,test
 
 test: develop
 	cargo test --quiet

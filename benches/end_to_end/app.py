@@ -8,8 +8,13 @@ from typing import Any
 from bustapi import BustAPI, request
 
 
-def make_app(hooks: bool = False) -> BustAPI:
-    """The routes the bare server answers too; `hooks` adds one before and one after every request."""
+def make_app(hooks: bool = False, tasks: bool = False) -> BustAPI:
+    """The routes the bare server answers too.
+
+    Args:
+        hooks: Adds one hook before and one after every request.
+        tasks: Adds the `async def` view, which makes the server a guest of an event loop.
+    """
     app = BustAPI(__name__)
 
     @app.get("/json")
@@ -20,10 +25,6 @@ def make_app(hooks: bool = False) -> BustAPI:
     def user(user_id: int) -> dict[str, Any]:
         return {"id": user_id}
 
-    @app.get("/async")
-    async def json_async() -> dict[str, Any]:
-        return {"message": "Hello, World!"}
-
     @app.get("/plaintext")
     def plaintext() -> str:
         return "Hello, World!"
@@ -31,6 +32,12 @@ def make_app(hooks: bool = False) -> BustAPI:
     @app.post("/echo-json")
     def echo_json() -> Any:
         return request.get_json()
+
+    if tasks:
+
+        @app.get("/async")
+        async def json_async() -> dict[str, Any]:
+            return {"message": "Hello, World!"}
 
     if hooks:
         seen = 0
@@ -57,8 +64,9 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--hooks", action="store_true")
+    parser.add_argument("--tasks", action="store_true")
     args = parser.parse_args()
-    make_app(args.hooks).run(host="127.0.0.1", port=args.port, threads=args.threads)
+    make_app(args.hooks, args.tasks).run(host="127.0.0.1", port=args.port, threads=args.threads)
 
 
 if __name__ == "__main__":

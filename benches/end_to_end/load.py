@@ -79,6 +79,19 @@ class Generator:
             errors=result["planned"] - result["answered"],
         )
 
+    def one_by_one(self, server: Server, path: str, seconds: float) -> Measured:
+        """One connection in the closed loop; wrk's clock is too coarse for its latency, and wrk sleeps in between."""
+        before = server.cpu_seconds()
+        result = self._native(server, path, seconds, "--closed", "yes", "--connections", "1")
+        spent = server.cpu_seconds() - before
+        return Measured(
+            requests=result["answered"],
+            rps=result["recorded"] / seconds,
+            cpu_seconds=spent,
+            p50_us=result["p50_us"],
+            p99_us=result["p99_us"],
+        )
+
     def fairness(self, server: Server, path: str, seconds: float) -> tuple[int, int]:
         """Answers on the connection that got the fewest and on the one that got the most, in the closed loop."""
         result = self._native(server, path, seconds, "--closed", "yes")

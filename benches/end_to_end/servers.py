@@ -62,9 +62,7 @@ def bare(binary: Path, cores: str, logs: Path) -> Iterator[Server]:
 
 
 @contextlib.contextmanager
-def ours(
-    python: str, cores: str, logs: Path, threads: int = 1, args: Sequence[str] = ()
-) -> Iterator[Server]:
+def ours(python: str, cores: str, logs: Path, threads: int = 1, args: Sequence[str] = ()) -> Iterator[Server]:
     """The benched app."""
     port = unused_port()
     app = Path(__file__).with_name("app.py")
@@ -75,9 +73,7 @@ def ours(
 
 
 @contextlib.contextmanager
-def started(
-    name: str, command: Sequence[str], port: int, cores: str, logs: Path
-) -> Iterator[Server]:
+def started(name: str, command: Sequence[str], port: int, cores: str, logs: Path) -> Iterator[Server]:
     log = logs / f"{name}-{port}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -1,14 +1,29 @@
 """The native core, as the Python side sees it."""
 
 import asyncio
+from typing import Any, Callable, final
+
 from typing_extensions import Buffer
-from typing import Any, final
 
 __version__: str
 
+__all__ = [
+    "Body",
+    "Dispatcher",
+    "Generation",
+    "Listener",
+    "Pool",
+    "Reactor",
+    "RequestState",
+    "Router",
+    "__version__",
+    "json_dumps",
+    "json_loads",
+]
+
 @final
 class Listener:
-    """A bound, listening, non-blocking socket."""
+    """A bound, listening, non-blocking socket. A reactor that is given one takes it over."""
 
     @staticmethod
     def bind(host: str, port: int, *, backlog: int = 2048, reuse_port: bool = False) -> list[Listener]: ...
@@ -24,7 +39,7 @@ class Listener:
 
 @final
 class Dispatcher:
-    """Routes and plans of one application in one process."""
+    """An application as reactors serve it: `app.generation` counts the changes of its registries."""
 
     def __new__(cls, app: Any) -> Dispatcher: ...
 
@@ -33,25 +48,40 @@ class Pool:
     """A bounded queue of calls for threads that may block."""
 
     def __new__(cls, threads: int, queue: int) -> Pool: ...
+    @property
+    def threads(self) -> int: ...
     def worker(self) -> None: ...
     def close(self) -> None: ...
 
 @final
 class Reactor:
-    """One poll loop with its connections."""
+    """One thread's poll loop with its connections.
 
-    def __new__(cls, dispatcher: Dispatcher, listeners: list[Listener], settings: dict[str, object]) -> Reactor: ...
+    `wake`, `drain` and `abort` may be called from any thread and from signal handlers, everything else only on the
+    reactor's own thread.
+    """
+
+    def __new__(
+        cls,
+        dispatcher: Dispatcher,
+        listeners: list[Listener],
+        settings: dict[str, object],
+        pool: Pool | None = None,
+    ) -> Reactor: ...
     @property
     def connections(self) -> int: ...
     @property
     def finished(self) -> bool: ...
     def fileno(self) -> int: ...
     def run(self) -> None: ...
-    def turn(self, timeout: float | None = 0.0) -> bool: ...
+    def turn(self, timeout: float | None = ...) -> bool: ...
+    def attach_loop(
+        self, event_loop: asyncio.AbstractEventLoop, done: Callable[[], object] | None = None
+    ) -> None: ...
+    def use_loop_of(self, host: Reactor) -> None: ...
     def wake(self) -> None: ...
     def drain(self, grace: float) -> None: ...
     def abort(self) -> None: ...
-    def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None: ...
 
 @final
 class Generation:
@@ -61,6 +91,15 @@ class Generation:
     @property
     def value(self) -> int: ...
     def bump(self) -> None: ...
+
+@final
+class Body(Buffer):
+    """A request's body: a read-only buffer over the bytes as they were received."""
+
+    def __len__(self) -> int: ...
+    def __bool__(self) -> bool: ...
+    def __bytes__(self) -> bytes: ...
+    def tobytes(self) -> bytes: ...
 
 @final
 class RequestState:
@@ -85,22 +124,59 @@ class RequestState:
     @property
     def remote_port(self) -> int | None: ...
     @property
+    def host(self) -> str | None: ...
+    @property
     def content_length(self) -> int | None: ...
+    @property
+    def is_chunked(self) -> bool: ...
     @property
     def is_streamed(self) -> bool: ...
     @property
-    def body(self) -> Buffer: ...
+    def body(self) -> Body: ...
     def headers_list(self) -> list[tuple[str, str]]: ...
     def header(self, name: str) -> str | None: ...
     def get_data(self) -> bytes: ...
-    def read(self, n: int = -1) -> bytes: ...
+    def json(self) -> Any: ...
     def environ(self) -> dict[str, Any]: ...
+    def peek(self, name: str) -> Any: ...
+    @property
+    def app(self) -> Any: ...
+
+    # Set by matching; the dialect may replace them.
+    url_rule: Any
+    view_args: Any
+    routing_exception: Any
+
+    # Made on first touch by `bustapi.kernel.serving`.
+    request: Any
+    g: Any
+    session: Any
+    app_context: Any
+    request_context: Any
 
 @final
 class Router:
-    """Matches a method and a path to rules of built-in converters."""
+    """An immutable matcher for a list of rules."""
 
-    def __getattr__(self, name: str) -> Any: ...
+    def __new__(
+        cls,
+        rules: list[tuple[Any, ...]],
+        merge_slashes: bool,
+        validation_error: type[BaseException],
+        default_domain: str = ...,
+        host_matching: bool = False,
+    ) -> Router: ...
+    def match(self, domain: str, path: str, method: str, websocket: bool) -> tuple[int, Any, Any]: ...
+    def __len__(self) -> int: ...
 
-def json_dumps(value: Any, **options: Any) -> bytes: ...
-def json_loads(data: str | Buffer) -> Any: ...
+def json_dumps(
+    value: Any,
+    *,
+    sort_keys: bool = True,
+    ensure_ascii: bool = True,
+    indent: int | str | None = None,
+    separators: tuple[str, str] | None = None,
+    default: Callable[[Any], Any] | None = None,
+    newline: bool = False,
+) -> bytes: ...
+def json_loads(data: str | Buffer, /) -> Any: ...

@@ -1,6 +1,7 @@
 //! `_core.Listener`, `_core.Dispatcher` and `_core.Reactor`: the server as `bustapi.serve` drives it.
 
 use super::face::generation::Generation;
+use super::run::plan::Table;
 use super::run::pool::Pool;
 use super::run::service::PyService;
 use super::run::task::LoopHost;
@@ -8,10 +9,11 @@ use super::settings;
 use crate::buf::Budget;
 use crate::config::Config;
 use crate::net::{self, Control, Turn};
-use pyo3::exceptions::{PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
+use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -52,23 +54,24 @@ impl Listener {
         backlog: i32,
         reuse_port: bool,
     ) -> PyResult<Vec<Self>> {
-        let bound = py.detach(|| net::Listener::bind(&host, port, backlog, reuse_port))?;
+        let bound = py
+            .detach(|| net::Listener::bind(&host, port, backlog, reuse_port))
+            .map_err(os_error)?;
         Ok(bound.into_iter().map(Self::new).collect())
     }
 
     #[staticmethod]
     #[pyo3(signature = (path, *, backlog = 2048))]
     fn bind_unix(path: &str, backlog: i32) -> PyResult<Self> {
-        Ok(Self::new(net::Listener::bind_unix(
-            Path::new(path),
-            backlog,
-        )?))
+        net::Listener::bind_unix(Path::new(path), backlog)
+            .map(Self::new)
+            .map_err(os_error)
     }
 
     /// Takes over the inherited descriptor `fd`, which must be a listening socket.
     #[staticmethod]
     fn from_fd(fd: RawFd) -> PyResult<Self> {
-        Ok(Self::new(net::Listener::from_fd(fd)?))
+        net::Listener::from_fd(fd).map(Self::new).map_err(os_error)
     }
 
     fn fileno(&self) -> PyResult<RawFd> {
@@ -82,7 +85,9 @@ impl Listener {
 
     /// A second handle on the same accept queue.
     fn duplicate(&self) -> PyResult<Self> {
-        Ok(Self::new(self.with(net::Listener::duplicate)??))
+        self.with(net::Listener::duplicate)?
+            .map(Self::new)
+            .map_err(os_error)
     }
 
     fn close(&self) {
@@ -97,6 +102,16 @@ impl Listener {
     }
 }
 
+/// With the number, which a caller looks at, apart from the text.
+fn os_error(error: io::Error) -> PyErr {
+    let Some(code) = error.raw_os_error() else {
+        return error.into();
+    };
+    let text = error.to_string();
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    PyOSError::new_err((code, text.to_owned()))
+}
+
 /// An application as reactors serve it.
 #[pyclass(frozen, module = "bustapi._core")]
 pub struct Dispatcher {
@@ -106,10 +121,12 @@ pub struct Dispatcher {
 
 #[pymethods]
 impl Dispatcher {
-    /// `app.generation` must be the `Generation` that its registries count.
+    /// `app._generation` must be the `Generation` that its registries count.
     #[new]
     fn new(app: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let generation = app.getattr(intern!(app.py(), "generation"))?.extract()?;
+        let generation = app.getattr(intern!(app.py(), "_generation"))?.extract()?;
+        // Built for its errors: they belong to the start, not to the first request.
+        Table::build(app.py(), &app.clone().unbind(), 0)?;
         Ok(Self {
             app: app.clone().unbind(),
             generation,
@@ -139,6 +156,8 @@ struct Guest {
     turn: Py<PyAny>,
     timer: Option<Py<PyAny>>,
     scheduled: bool,
+    /// Called without arguments when the reactor has finished.
+    done: Option<Py<PyAny>>,
 }
 
 /// Turns in a row, without waiting, before a guest gives its host the thread back.
@@ -204,19 +223,19 @@ impl Reactor {
         self.fd
     }
 
-    /// Serves until drained or aborted. Python's signal handlers run when a wait is interrupted.
+    /// Serves until drained or aborted. Python's signal handlers run after every turn.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let mut running = self.take()?;
         let result = loop {
             match py.detach(|| running.reactor.turn(&mut running.service, None)) {
-                Ok(Turn::Interrupted) => {
-                    if let Err(error) = py.check_signals() {
-                        break Err(error);
-                    }
-                }
                 Ok(Turn::Finished) => break Ok(()),
-                Ok(Turn::Idle | Turn::Busy) => {}
+                Ok(Turn::Interrupted | Turn::Idle | Turn::Busy) => {}
                 Err(error) => break Err(error.into()),
+            }
+            // After every turn: a signal that came just before the wait interrupts nothing, and `wake` ends the wait.
+            // With no signal pending it is one load.
+            if let Err(error) = py.check_signals() {
+                break Err(error);
             }
             self.connections
                 .store(running.reactor.connections(), Ordering::Relaxed);
@@ -255,8 +274,14 @@ impl Reactor {
     }
 
     /// Makes the reactor a guest of `event_loop` (asyncio's or uvloop's), on whose thread this is called: it takes
-    /// its turns as the loop's reader, and async views run as the loop's tasks.
-    fn attach_loop(slf: &Bound<'_, Self>, event_loop: &Bound<'_, PyAny>) -> PyResult<()> {
+    /// its turns as the loop's reader, and async views run as the loop's tasks. `done` is called on the loop when
+    /// the reactor has finished.
+    #[pyo3(signature = (event_loop, done = None))]
+    fn attach_loop(
+        slf: &Bound<'_, Self>,
+        event_loop: &Bound<'_, PyAny>,
+        done: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let py = slf.py();
         let turn = slf.getattr(intern!(py, "_guest_turn"))?;
         let schedule = slf.getattr(intern!(py, "_guest_schedule"))?;
@@ -275,6 +300,7 @@ impl Reactor {
             turn: turn.clone().unbind(),
             timer: None,
             scheduled: false,
+            done,
         });
         event_loop.call_method1(intern!(py, "add_reader"), (this.fd, turn))?;
         this.schedule(py)
@@ -411,6 +437,14 @@ impl Reactor {
                 .map(|timer| timer.call_method0(py, intern!(py, "cancel")));
             if let Err(error) = removed.and(cancelled.unwrap_or_else(|| Ok(py.None()))) {
                 error.write_unraisable(py, None);
+            }
+            if let Some(done) = guest.done {
+                let told = guest
+                    .event_loop
+                    .call_method1(py, intern!(py, "call_soon"), (done,));
+                if let Err(error) = told {
+                    error.write_unraisable(py, None);
+                }
             }
         }
         drop(running);

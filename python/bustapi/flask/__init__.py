@@ -91,7 +91,9 @@ _SOURCES = {
     "wrappers": ("Request", "Response"),
 }
 _HOME = {name: module for module, names in _SOURCES.items() for name in names}
-_SUBMODULES = frozenset({*_SOURCES, "cli", "debughelpers", "logging", "sansio", "sessions", "testing", "typing", "views"})
+_SUBMODULES = frozenset(
+    {*_SOURCES, "cli", "debughelpers", "logging", "sansio", "sessions", "testing", "typing", "views"}
+)
 
 #: The version of Flask whose API this is.
 _FLASK_VERSION = "3.1.3"

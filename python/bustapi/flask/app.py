@@ -1,54 +1,35 @@
-"""The application: contexts, the dispatch of requests and the making of responses."""
+"""The application: its files, templates, contexts and URLs, and the WSGI application that it is."""
 
 from __future__ import annotations
 
 import collections.abc as cabc
 import os
-import sys
 import typing as t
 import weakref
 from datetime import timedelta
-from inspect import iscoroutinefunction
 
-from ..werkzeug.datastructures import Headers, ImmutableDict
-from ..werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
-from ..werkzeug.routing import BuildError, RequestRedirect, RoutingException
-from ..werkzeug.wrappers import Response as BaseResponse
+from ..werkzeug.datastructures import ImmutableDict
+from ..werkzeug.exceptions import BadHost
+from ..werkzeug.routing import BuildError
 from ..werkzeug.wsgi import get_host
-from . import typing as ft
+from ._dispatch import Dispatch
 from .blueprints import _default_max_age, _open_resource, _send_static_file
 from .ctx import AppContext, RequestContext
-from .globals import _cv_app, _cv_request, current_app, g, request, request_ctx, session
+from .globals import _cv_app, _cv_request, current_app, g, request, session
 from .helpers import get_debug_flag, get_flashed_messages, get_load_dotenv
-from .sansio.app import App
 from .sansio.app import _make_timedelta as _make_timedelta
-from .sansio.scaffold import _sentinel
 from .sessions import SecureCookieSessionInterface, SessionInterface
-from .signals import (
-    appcontext_tearing_down,
-    got_request_exception,
-    request_finished,
-    request_started,
-    request_tearing_down,
-)
 from .wrappers import Request, Response
 
 if t.TYPE_CHECKING:
-    from types import TracebackType
-
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from ..werkzeug.routing import MapAdapter
     from .templating import Environment
     from .testing import FlaskClient, FlaskCliRunner
 
-_BODY_TYPES = (
-    "The return type must be a string, dict, list, tuple with headers or status, Response instance, or WSGI"
-    " callable, but it was a {}."
-)
 
-
-class Flask(App):
+class Flask(Dispatch):
     """A web application: a registry of views and hooks, and the WSGI application that calls them.
 
     Args:
@@ -141,6 +122,13 @@ class Flask(App):
             host=static_host,
             view_func=lambda **values: weak().send_static_file(**values),  # type: ignore[union-attr]
         )
+
+    @property
+    def _dialect(self) -> t.Any:
+        # What the server calls; imported when it starts to serve.
+        from . import _native
+
+        return _native
 
     # -- files and templates ---------------------------------------------------------------------------------
 
@@ -279,7 +267,7 @@ class Flask(App):
 
     def _address(self, host: str | None, port: int | None) -> tuple[str, int]:
         named_host, _, named_port = (self.config.get("SERVER_NAME") or "").partition(":")
-        if port is None or port == "":
+        if not port and port != 0:
             port = int(named_port or 5000)
         return host or named_host or "127.0.0.1", int(port)
 
@@ -290,9 +278,9 @@ class Flask(App):
             use_cookies: Keep cookies between requests.
             kwargs: For the client's class.
         """
-        cls = self.test_client_class
-        if cls is None:
-            from .testing import FlaskClient as cls
+        from .testing import FlaskClient
+
+        cls = self.test_client_class or FlaskClient
         return cls(self, self.response_class, use_cookies=use_cookies, **kwargs)
 
     def test_cli_runner(self, **kwargs: t.Any) -> FlaskCliRunner:
@@ -301,10 +289,9 @@ class Flask(App):
         Args:
             kwargs: For the runner's class.
         """
-        cls = self.test_cli_runner_class
-        if cls is None:
-            from .testing import FlaskCliRunner as cls
-        return cls(self, **kwargs)
+        from .testing import FlaskCliRunner
+
+        return (self.test_cli_runner_class or FlaskCliRunner)(self, **kwargs)
 
     # -- contexts --------------------------------------------------------------------------------------------
 
@@ -349,6 +336,9 @@ class Flask(App):
             request.trusted_hosts = config["TRUSTED_HOSTS"]
         # Checked here, so that a host that is not trusted becomes the request's routing exception.
         request.host = get_host(request.environ, request.trusted_hosts)
+        # RFC 9112 3.2. Names that are merely unusual, such as those with underscores, are let through.
+        if not request.host and not request.environ.get("HTTP_HOST", "").isprintable():
+            raise BadHost()
         server_name, subdomain = config["SERVER_NAME"], None
         if self.url_map.host_matching:
             server_name = None
@@ -405,9 +395,7 @@ class Flask(App):
 
         self.inject_url_defaults(endpoint, values)
         try:
-            url = adapter.build(  # type: ignore[union-attr]
-                endpoint, values, method=_method, url_scheme=_scheme, force_external=external
-            )
+            url = adapter.build(endpoint, values, method=_method, url_scheme=_scheme, force_external=external)
         except BuildError as error:
             values.update(_anchor=_anchor, _method=_method, _scheme=_scheme, _external=external)
             return self.handle_url_build_error(error, endpoint, values)
@@ -416,308 +404,6 @@ class Flask(App):
         from urllib.parse import quote
 
         return f"{url}#{quote(_anchor, safe='%!#$&()*+,/:;=?@' + chr(39))}"
-
-    # -- dispatch --------------------------------------------------------------------------------------------
-
-    def full_dispatch_request(self) -> Response:
-        """Run hooks and view of the current request and return the finished response."""
-        if not self._got_first_request:
-            self._got_first_request = True
-        try:
-            if request_started.receivers:
-                request_started.send(self, _async_wrapper=self.ensure_sync)
-            value = self.preprocess_request()
-            if value is None:
-                value = self.dispatch_request()
-        except Exception as error:
-            value = self.handle_user_exception(error)  # type: ignore[assignment]
-        return self.finalize_request(value)  # type: ignore[arg-type]
-
-    def preprocess_request(self) -> ft.ResponseReturnValue | None:
-        """Run the URL value preprocessors and the before-request functions.
-
-        Returns:
-            The first value that a before-request function returned instead of None: the response.
-        """
-        req: Request = request_ctx.request
-        names = (None, *reversed(req.blueprints))
-        preprocessors = self.url_value_preprocessors
-        if preprocessors:
-            for name in names:
-                for preprocess in preprocessors.get(name, ()):
-                    preprocess(req.endpoint, req.view_args)
-        hooks = self.before_request_funcs
-        if hooks:
-            for name in names:
-                for hook in hooks.get(name, ()):
-                    value = self.ensure_sync(hook)()
-                    if value is not None:
-                        return t.cast("ft.ResponseReturnValue", value)
-        return None
-
-    def dispatch_request(self) -> ft.ResponseReturnValue:
-        """Call the view of the current request and return what it returns."""
-        req: Request = request_ctx.request
-        if req.routing_exception is not None:
-            self.raise_routing_exception(req)
-        rule: t.Any = req.url_rule
-        if req.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
-            return self.make_default_options_response()
-        view = self.ensure_sync(self.view_functions[rule.endpoint])
-        return view(**(req.view_args or {}))  # type: ignore[no-any-return]
-
-    def raise_routing_exception(self, request: Request) -> t.NoReturn:
-        """Raise what routing ended with; in debug mode a redirect that would lose a form is an error.
-
-        Args:
-            request: A request whose `routing_exception` is set.
-        """
-        error = request.routing_exception
-        assert error is not None
-        if (
-            self.debug
-            and isinstance(error, RequestRedirect)
-            and error.code not in (307, 308)
-            and request.method not in ("GET", "HEAD", "OPTIONS")
-        ):
-            from .debughelpers import FormDataRoutingRedirect
-
-            raise FormDataRoutingRedirect(request)
-        raise error
-
-    def make_default_options_response(self) -> Response:
-        """Return the response to OPTIONS that lists the methods of the URL."""
-        response = self.response_class()
-        response.allow.update(request_ctx.url_adapter.allowed_methods())
-        return response
-
-    def finalize_request(
-        self, rv: ft.ResponseReturnValue | HTTPException, from_error_handler: bool = False
-    ) -> Response:
-        """Turn the value of a view into a response and run the after-request functions.
-
-        Args:
-            rv: The value.
-            from_error_handler: Log an error of an after-request function instead of raising it.
-        """
-        response = self.make_response(rv)  # type: ignore[arg-type]
-        try:
-            response = self.process_response(response)
-            if request_finished.receivers:
-                request_finished.send(self, _async_wrapper=self.ensure_sync, response=response)
-        except Exception:
-            if not from_error_handler:
-                raise
-            self.logger.exception("Request finalizing failed with an error while handling an error")
-        return response
-
-    def process_response(self, response: Response) -> Response:
-        """Run the after-request functions and save the session.
-
-        Args:
-            response: The response.
-        """
-        context = request_ctx._get_current_object()  # type: ignore[attr-defined]
-        for func in context._after_request_functions:
-            response = self.ensure_sync(func)(response)
-        hooks = self.after_request_funcs
-        if hooks:
-            for name in (*context.request.blueprints, None):
-                for func in reversed(hooks.get(name, ())):
-                    response = self.ensure_sync(func)(response)
-        session = context._session
-        if not self.session_interface.is_null_session(session):
-            self.session_interface.save_session(self, session, response)
-        return response
-
-    def do_teardown_request(self, exc: BaseException | None = _sentinel) -> None:
-        """Run the teardown functions of the current request.
-
-        Args:
-            exc: What ended the request; the exception being handled when it is not given.
-        """
-        if exc is _sentinel:
-            exc = sys.exc_info()[1]
-        hooks = self.teardown_request_funcs
-        if hooks:
-            for name in (*request_ctx.request.blueprints, None):
-                for func in reversed(hooks.get(name, ())):
-                    self.ensure_sync(func)(exc)
-        if request_tearing_down.receivers:
-            request_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=exc)
-
-    def do_teardown_appcontext(self, exc: BaseException | None = _sentinel) -> None:
-        """Run the teardown functions of the current application context.
-
-        Args:
-            exc: What ended the context; the exception being handled when it is not given.
-        """
-        if exc is _sentinel:
-            exc = sys.exc_info()[1]
-        for func in reversed(self.teardown_appcontext_funcs):
-            self.ensure_sync(func)(exc)
-        if appcontext_tearing_down.receivers:
-            appcontext_tearing_down.send(self, _async_wrapper=self.ensure_sync, exc=exc)
-
-    def ensure_sync(self, func: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
-        """Return a function that can be called without awaiting it.
-
-        Args:
-            func: A plain function, returned as it is, or a coroutine function.
-        """
-        return self.async_to_sync(func) if iscoroutinefunction(func) else func
-
-    def async_to_sync(self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Callable[..., t.Any]:
-        """Return a plain function that runs a coroutine function to its end; a hook for subclasses.
-
-        Args:
-            func: The coroutine function.
-        """
-        from ..kernel.aio import run_sync
-
-        return run_sync(func)
-
-    # -- errors ----------------------------------------------------------------------------------------------
-
-    def handle_user_exception(self, e: Exception) -> HTTPException | ft.ResponseReturnValue:
-        """Answer an exception of a view or hook with its handler; re-raise it if there is none.
-
-        Args:
-            e: The exception, which must be the one being handled.
-        """
-        if isinstance(e, BadRequestKeyError) and (self.debug or self.config["TRAP_BAD_REQUEST_ERRORS"]):
-            e.show_exception = True
-        if _is_http_exception(e) and not self.trap_http_exception(e):
-            return self.handle_http_exception(t.cast(HTTPException, e))
-        handler = self._find_error_handler(e, request_ctx.request.blueprints)
-        if handler is None:
-            raise
-        return self.ensure_sync(handler)(e)  # type: ignore[no-any-return]
-
-    def handle_http_exception(self, e: HTTPException) -> HTTPException | ft.ResponseReturnValue:
-        """Answer an HTTP exception with its handler, or with itself.
-
-        Args:
-            e: The exception.
-        """
-        # No code: the exception carries a response (`abort(response)`). Routing's are the router's business.
-        if e.code is None or isinstance(e, RoutingException):
-            return e
-        handler = self._find_error_handler(e, request_ctx.request.blueprints)
-        if handler is None:
-            return e
-        return self.ensure_sync(handler)(e)  # type: ignore[no-any-return]
-
-    def handle_exception(self, e: Exception) -> Response:
-        """Answer an exception that nothing handled: log it and respond with 500, or let it through to the tests.
-
-        Args:
-            e: The exception.
-        """
-        exc_info = sys.exc_info()
-        if got_request_exception.receivers:
-            got_request_exception.send(self, _async_wrapper=self.ensure_sync, exception=e)
-        propagate = self.config["PROPAGATE_EXCEPTIONS"]
-        if propagate is None:
-            propagate = self.testing or self.debug
-        if propagate:
-            if exc_info[1] is e:
-                raise  # keeps the traceback as it is
-            raise e
-
-        self.log_exception(exc_info)
-        error = InternalServerError(original_exception=e)
-        handler = self._find_error_handler(error, request_ctx.request.blueprints)
-        value = error if handler is None else self.ensure_sync(handler)(error)
-        return self.finalize_request(value, from_error_handler=True)
-
-    def log_exception(
-        self,
-        exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None],
-    ) -> None:
-        """Log an exception of the current request, with the view that was to answer it.
-
-        Args:
-            exc_info: As `sys.exc_info` returns it.
-        """
-        req: Request = request_ctx.request
-        self.logger.error(
-            "Exception on %s [%s]%s", req.path, req.method, self._view_location(req), exc_info=exc_info
-        )
-
-    def _view_location(self, req: Request) -> str:
-        # An error that is raised after the view returned (an unserialisable value, say) has no frame of it.
-        view = self.view_functions.get(req.endpoint or "")
-        if view is None:
-            return ""
-        from ..kernel.plan import locate
-
-        file, line = locate(view)
-        place = f" ({file}:{line})" if file else ""
-        return f" in view {req.endpoint!r}{place}"
-
-    # -- responses -------------------------------------------------------------------------------------------
-
-    def make_response(self, rv: ft.ResponseReturnValue) -> Response:
-        """Turn the value of a view into a response of `response_class`.
-
-        Args:
-            rv: A body, or a tuple of a body with a status, headers or both. A body is text, bytes, a dict or list
-                (sent as JSON), an iterator, a response or a WSGI application.
-
-        Raises:
-            TypeError: It is none of these.
-        """
-        value: t.Any = rv
-        status: t.Any = None
-        headers: t.Any = None
-        if isinstance(value, tuple):
-            if len(value) == 3:
-                value, status, headers = value
-            elif len(value) == 2:
-                if isinstance(value[1], (Headers, dict, tuple, list)):
-                    value, headers = value
-                else:
-                    value, status = value
-            else:
-                raise TypeError(
-                    "The view function did not return a valid response tuple. The tuple must have the form"
-                    " (body, status, headers), (body, status), or (body, headers)."
-                )
-
-        if not isinstance(value, self.response_class):
-            if isinstance(value, (str, bytes, bytearray, cabc.Iterator)):
-                # Given to the constructor, so that a class can treat a status of its own making.
-                value = self.response_class(value, status=status, headers=headers)
-                status = headers = None
-            elif isinstance(value, (dict, list)):
-                value = self.json.response(value)
-            elif value is None:
-                raise TypeError(
-                    f"The view function for {request.endpoint!r} did not return a valid response."
-                    " The function either returned None or ended without a return statement."
-                )
-            else:
-                value = self._force_response(value)
-
-        response: Response = value
-        if status is not None:
-            if isinstance(status, (str, bytes, bytearray)):
-                response.status = status  # type: ignore[assignment]
-            else:
-                response.status_code = status
-        if headers:
-            response.headers.update(headers)
-        return response
-
-    def _force_response(self, value: t.Any) -> Response:
-        problem = "The view function did not return a valid response. " + _BODY_TYPES.format(type(value).__name__)
-        if not isinstance(value, BaseResponse) and not callable(value):
-            raise TypeError(problem)
-        try:
-            return self.response_class.force_type(value, request.environ)
-        except TypeError as error:
-            raise TypeError(f"{error}\n{problem}").with_traceback(error.__traceback__) from None
 
     # -- WSGI ------------------------------------------------------------------------------------------------
 
@@ -753,12 +439,3 @@ class Flask(App):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> cabc.Iterable[bytes]:
         """Call `wsgi_app`, with whatever middleware it is wrapped in."""
         return self.wsgi_app(environ, start_response)
-
-
-def _is_http_exception(error: Exception) -> bool:
-    if isinstance(error, HTTPException):
-        return True
-    # Raised by code that got hold of the real class before the names were ours.
-    return any(
-        cls.__name__ == "HTTPException" and cls.__module__ == "werkzeug.exceptions" for cls in type(error).__mro__
-    )

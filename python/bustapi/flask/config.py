@@ -6,6 +6,8 @@ import errno
 import os
 import typing as t
 
+from ..kernel.registry import DICT_MUTATORS, Generation, count_changes
+
 if t.TYPE_CHECKING:
     from .sansio.app import App
 
@@ -41,13 +43,13 @@ class ConfigAttribute(t.Generic[T]):
             return self
         value = obj.config[self.__name__]
         convert = self.get_converter
-        return value if convert is None else convert(value)  # type: ignore[no-any-return]
+        return value if convert is None else convert(value)
 
     def __set__(self, obj: App, value: t.Any) -> None:
         obj.config[self.__name__] = value
 
 
-class Config(t.Dict[str, t.Any]):
+class Config(dict[str, t.Any]):
     """A dict of settings. Only upper-case names are taken from the sources it can load.
 
     Args:
@@ -56,6 +58,9 @@ class Config(t.Dict[str, t.Any]):
 
     Compatible with: flask.Config (3.1)
     """
+
+    #: What counts its changes: the application's counter once it belongs to one.
+    _generation = Generation()
 
     def __init__(self, root_path: str | os.PathLike[str], defaults: dict[str, t.Any] | None = None) -> None:
         super().__init__(defaults or {})
@@ -81,7 +86,9 @@ class Config(t.Dict[str, t.Any]):
             " Set this variable and make it point to a configuration file"
         )
 
-    def from_prefixed_env(self, prefix: str = "FLASK", *, loads: t.Callable[[str], t.Any] = _json_loads) -> bool:
+    def from_prefixed_env(
+        self, prefix: str = "FLASK", *, loads: t.Callable[[str], t.Any] = _json_loads
+    ) -> bool:
         """Load environment variables that begin with a prefix and an underscore.
 
         Args:
@@ -186,7 +193,9 @@ class Config(t.Dict[str, t.Any]):
         self.update((name, value) for name, value in merged.items() if name.isupper())
         return True
 
-    def get_namespace(self, namespace: str, lowercase: bool = True, trim_namespace: bool = True) -> dict[str, t.Any]:
+    def get_namespace(
+        self, namespace: str, lowercase: bool = True, trim_namespace: bool = True
+    ) -> dict[str, t.Any]:
         """Return the settings whose names begin with a prefix.
 
         Args:
@@ -200,6 +209,14 @@ class Config(t.Dict[str, t.Any]):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {super().__repr__()}>"
+
+    def __getstate__(self) -> dict[str, t.Any]:
+        # A copy belongs to no application.
+        return {name: value for name, value in self.__dict__.items() if name != "_generation"}
+
+
+# Debug mode, for one, decides what the server writes.
+count_changes(Config, dict, DICT_MUTATORS)
 
 
 def _named(error: OSError) -> OSError:

@@ -70,7 +70,9 @@ class AppContext:
         self.push()
         return self
 
-    def __exit__(self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.pop(exc_value)
 
 
@@ -186,7 +188,9 @@ class RequestContext:
         self.push()
         return self
 
-    def __exit__(self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None) -> None:
+    def __exit__(
+        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
+    ) -> None:
         self.pop(exc_value)
 
     def __repr__(self) -> str:

@@ -38,9 +38,7 @@ class DebugFilesKeyError(KeyError, AssertionError):
         sent = request.form.getlist(key)
         if sent:
             names = ", ".join(map(repr, sent))
-            self.msg += (
-                "\n\nThe browser instead transmitted some file names. This was submitted: " + names
-            )
+            self.msg += "\n\nThe browser instead transmitted some file names. This was submitted: " + names
 
     def __str__(self) -> str:
         return self.msg

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import typing as t
-from functools import lru_cache, update_wrapper
+from functools import cache, update_wrapper
 
 from ..werkzeug import utils as _utils
 from ..werkzeug.exceptions import abort as _abort
@@ -199,7 +199,7 @@ def send_file(
         max_age: How long the client may cache it, in seconds, or a function of the path that tells.
     """
     return _utils.send_file(  # type: ignore[return-value]
-        path_or_file,
+        t.cast("str", path_or_file),
         **_file_options(
             {
                 "mimetype": mimetype,
@@ -274,10 +274,10 @@ def get_root_path(import_name: str) -> str:
             " module came from an import hook that does not provide file name information or because it's a"
             " namespace package. In this case the root path needs to be explicitly provided."
         )
-    return os.path.dirname(os.path.abspath(filename))
+    return os.path.dirname(os.path.abspath(t.cast(str, filename)))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _split_blueprint_path(name: str) -> list[str]:
     """Return a blueprint's full name and those of the blueprints around it, innermost first."""
     parts = name.split(".")

@@ -41,7 +41,7 @@ class SessionMixin(MutableMapping):  # type: ignore[type-arg]
         self["_permanent"] = bool(value)
 
 
-class SecureCookieSession(CallbackDict, SessionMixin):  # type: ignore[type-arg,misc]
+class SecureCookieSession(CallbackDict, SessionMixin):  # type: ignore[type-arg]
     """A session that notices changes of its own entries, not those inside of mutable values.
 
     Args:
@@ -63,7 +63,7 @@ class NullSession(SecureCookieSession):
             "  Set the secret_key on the application to something unique and secret."
         )
 
-    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = _fail  # type: ignore[assignment]
+    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = _fail
     del _fail
 
 

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
     from .sansio.app import App
     from .sansio.scaffold import Scaffold
 
-_Source = t.Tuple[str, t.Optional[str], t.Optional[t.Callable[[], bool]]]
+_Source = tuple[str, t.Optional[str], t.Optional[t.Callable[[], bool]]]
 
 
 class Environment(BaseEnvironment):

@@ -6,32 +6,32 @@ import collections.abc as cabc
 import typing as t
 
 if t.TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication  # noqa: F401
+    from _typeshed.wsgi import WSGIApplication
 
-    from ..werkzeug.datastructures import Headers  # noqa: F401
-    from ..werkzeug.sansio.response import Response  # noqa: F401
+    from ..werkzeug.datastructures import Headers
+    from ..werkzeug.sansio.response import Response
 
 # A body on its own.
 ResponseValue = t.Union[
     "Response",
     str,
     bytes,
-    t.List[t.Any],
+    list[t.Any],
     t.Mapping[str, t.Any],
     t.Iterator[str],
     t.Iterator[bytes],
-    cabc.AsyncIterable,
+    cabc.AsyncIterable[t.Any],
 ]
 
-HeaderValue = t.Union[str, t.List[str], t.Tuple[str, ...]]
-HeadersValue = t.Union["Headers", t.Mapping[str, HeaderValue], t.Sequence[t.Tuple[str, HeaderValue]]]
+HeaderValue = t.Union[str, list[str], tuple[str, ...]]
+HeadersValue = t.Union["Headers", t.Mapping[str, HeaderValue], t.Sequence[tuple[str, HeaderValue]]]
 
 # A body, or a tuple of it with a status, headers or both.
 ResponseReturnValue = t.Union[
     ResponseValue,
-    t.Tuple[ResponseValue, HeadersValue],
-    t.Tuple[ResponseValue, int],
-    t.Tuple[ResponseValue, int, HeadersValue],
+    tuple[ResponseValue, HeadersValue],
+    tuple[ResponseValue, int],
+    tuple[ResponseValue, int, HeadersValue],
     "WSGIApplication",
 ]
 
@@ -61,13 +61,13 @@ RouteCallable = t.Union[
     t.Callable[..., ResponseReturnValue],
     t.Callable[..., t.Awaitable[ResponseReturnValue]],
 ]
-ShellContextProcessorCallable = t.Callable[[], t.Dict[str, t.Any]]
+ShellContextProcessorCallable = t.Callable[[], dict[str, t.Any]]
 TemplateContextProcessorCallable = t.Union[
-    t.Callable[[], t.Dict[str, t.Any]],
-    t.Callable[[], t.Awaitable[t.Dict[str, t.Any]]],
+    t.Callable[[], dict[str, t.Any]],
+    t.Callable[[], t.Awaitable[dict[str, t.Any]]],
 ]
 TemplateFilterCallable = t.Callable[..., t.Any]
 TemplateGlobalCallable = t.Callable[..., t.Any]
 TemplateTestCallable = t.Callable[..., bool]
-URLDefaultCallable = t.Callable[[str, t.Dict[str, t.Any]], None]
-URLValuePreprocessorCallable = t.Callable[[t.Optional[str], t.Optional[t.Dict[str, t.Any]]], None]
+URLDefaultCallable = t.Callable[[str, dict[str, t.Any]], None]
+URLValuePreprocessorCallable = t.Callable[[t.Optional[str], t.Optional[dict[str, t.Any]]], None]

@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import typing as t
 
+from ..kernel.context import current
 from ..werkzeug.exceptions import BadRequest, HTTPException
 from ..werkzeug.wrappers import Request as RequestBase
 from ..werkzeug.wrappers import Response as ResponseBase
 from . import json
-from .globals import _cv_app
 from .helpers import _split_blueprint_path
 
 if t.TYPE_CHECKING:
     from ..werkzeug.routing import Rule
+
+
+def _running_app() -> t.Any:
+    """Return the application that is running, or None. `_cv_app` would make the context of a request for that."""
+    value = current.get(None)
+    if value is None:
+        return None
+    try:
+        return value.app
+    except RuntimeError:  # a request was pushed without an application
+        return None
 
 
 def _limit(name: str, key: str, doc: str) -> t.Any:
@@ -24,9 +35,9 @@ def _limit(name: str, key: str, doc: str) -> t.Any:
         own = getattr(self, slot)
         if own is not None:
             return t.cast(int, own)
-        context = _cv_app.get(None)
-        if context is not None:
-            return context.app.config[key]  # type: ignore[no-any-return]
+        app = _running_app()
+        if app is not None:
+            return app.config[key]  # type: ignore[no-any-return]
         return base
 
     def set_(self: Request, value: int | None) -> None:
@@ -88,13 +99,8 @@ class Request(RequestBase):
 
     def _load_form_data(self) -> None:
         super()._load_form_data()
-        context = _cv_app.get(None)
-        if (
-            context is not None
-            and context.app.debug
-            and self.mimetype != "multipart/form-data"
-            and not self.files
-        ):
+        app = _running_app()
+        if app is not None and app.debug and self.mimetype != "multipart/form-data" and not self.files:
             from .debughelpers import attach_enctype_error_multidict
 
             attach_enctype_error_multidict(self)
@@ -108,8 +114,8 @@ class Request(RequestBase):
         try:
             return super().on_json_loading_failed(e)
         except BadRequest as error:
-            context = _cv_app.get(None)
-            if context is not None and context.app.debug:
+            app = _running_app()
+            if app is not None and app.debug:
                 raise
             raise BadRequest() from error
 
@@ -127,7 +133,7 @@ class Response(ResponseBase):
     @property
     def max_cookie_size(self) -> int:  # type: ignore[override]
         """The size, in bytes, above which a cookie gets a warning; 0 for never."""
-        context = _cv_app.get(None)
-        if context is not None:
-            return context.app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
+        app = _running_app()
+        if app is not None:
+            return app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
         return ResponseBase.max_cookie_size

@@ -56,9 +56,11 @@ _LIST_MUTATORS = (
     "__setitem__",
 )
 _DICT_MUTATORS = ("clear", "pop", "popitem", "__delitem__")
+#: Every method of a plain dict that can change it.
+DICT_MUTATORS = (*_DICT_MUTATORS, "setdefault", "update", "__setitem__", "__ior__")
 
 
-class RegistryList(t.List[V]):
+class RegistryList(list[V]):
     """A list whose every change is counted.
 
     Args:
@@ -79,7 +81,37 @@ class RegistryList(t.List[V]):
         return list(self)
 
 
-class RegistryDict(t.Dict[K, V]):
+def _adopted(self: t.Any, value: t.Any) -> t.Any:
+    return adopt(self._generation, value) if self._nested else value
+
+
+# The methods that both dicts have; functions, since the two have no base in common but `dict`.
+
+
+def _store(self: t.Any, key: t.Any, value: t.Any) -> None:
+    dict.__setitem__(self, key, _adopted(self, value))
+    self._generation.bump()
+
+
+def _store_default(self: t.Any, key: t.Any, default: t.Any = None) -> t.Any:
+    """Return the entry of `key`, storing `default` first when there is none."""
+    if key not in self:
+        self[key] = default
+    return self[key]
+
+
+def _store_all(self: t.Any, *args: t.Any, **kwargs: t.Any) -> None:
+    """Store the entries of a mapping or of pairs, and keyword arguments."""
+    for key, value in dict(*args, **kwargs).items():
+        self[key] = value
+
+
+def _store_other(self: t.Any, other: t.Any) -> t.Any:
+    self.update(other)
+    return self
+
+
+class RegistryDict(dict[K, V]):
     """A dict whose every change is counted.
 
     Args:
@@ -96,29 +128,12 @@ class RegistryDict(t.Dict[K, V]):
         self._generation = generation
         self._nested = nested
         for key, value in dict(items).items():
-            super().__setitem__(key, self._adopt(value))
+            dict.__setitem__(self, key, _adopted(self, value))
 
-    def _adopt(self, value: t.Any) -> t.Any:
-        return adopt(self._generation, value) if self._nested else value
-
-    def __setitem__(self, key: K, value: V) -> None:
-        super().__setitem__(key, self._adopt(value))
-        self._generation.bump()
-
-    def setdefault(self, key: K, default: t.Any = None) -> t.Any:
-        """Return the entry of `key`, storing `default` first when there is none."""
-        if key not in self:
-            self[key] = default
-        return self[key]
-
-    def update(self, *args: t.Any, **kwargs: t.Any) -> None:
-        """Store the entries of a mapping or of pairs, and keyword arguments."""
-        for key, value in dict(*args, **kwargs).items():
-            self[key] = value
-
-    def __ior__(self, other: t.Any) -> RegistryDict[K, V]:  # type: ignore[override,misc]
-        self.update(other)
-        return self
+    __setitem__ = _store
+    setdefault = _store_default
+    update = _store_all
+    __ior__ = _store_other
 
     def copy(self) -> dict[K, V]:
         """Return a plain dict with the same entries."""
@@ -130,7 +145,7 @@ class RegistryDict(t.Dict[K, V]):
         return dict, (dict(self),)
 
 
-class RegistryDefaultDict(t.DefaultDict[K, V]):
+class RegistryDefaultDict(defaultdict[K, V]):
     """A defaultdict whose every change, also in what is stored in it, is counted.
 
     Args:
@@ -146,20 +161,19 @@ class RegistryDefaultDict(t.DefaultDict[K, V]):
         self._generation = generation
         self._nested = True
         for key, value in dict(items).items():
-            super().__setitem__(key, self._adopt(value))
+            dict.__setitem__(self, key, _adopted(self, value))
 
     def __missing__(self, key: K) -> V:
         assert self.default_factory is not None
         self[key] = self.default_factory()
         return self[key]
 
-    _adopt = RegistryDict._adopt
-    __setitem__ = RegistryDict.__setitem__  # type: ignore[assignment]
-    setdefault = RegistryDict.setdefault
-    update = RegistryDict.update  # type: ignore[assignment]
-    __ior__ = RegistryDict.__ior__  # type: ignore[assignment,misc]
+    __setitem__ = _store
+    setdefault = _store_default
+    update = _store_all
+    __ior__ = _store_other
 
-    def copy(self) -> defaultdict[K, V]:
+    def copy(self) -> t.Any:
         """Return a plain defaultdict with the same entries."""
         return defaultdict(self.default_factory, self)
 
@@ -199,7 +213,15 @@ def watch_map(url_map: t.Any, generation: Generation) -> None:
     url_map.add = counted_add
 
 
-def _counted(cls: type, base: type, names: t.Iterable[str]) -> None:
+def count_changes(cls: type, base: type, names: t.Iterable[str]) -> None:
+    """Have methods of a container class bump the instance's `_generation` counter.
+
+    Args:
+        cls: The class that gets the methods.
+        base: The built-in type whose methods they call.
+        names: Their names.
+    """
+
     def make(name: str) -> t.Callable[..., t.Any]:
         plain = getattr(base, name)
 
@@ -219,6 +241,6 @@ def _counted(cls: type, base: type, names: t.Iterable[str]) -> None:
         setattr(cls, name, make(name))
 
 
-_counted(RegistryList, list, _LIST_MUTATORS)
-_counted(RegistryDict, dict, _DICT_MUTATORS)
-_counted(RegistryDefaultDict, dict, _DICT_MUTATORS)
+count_changes(RegistryList, list, _LIST_MUTATORS)
+count_changes(RegistryDict, dict, _DICT_MUTATORS)
+count_changes(RegistryDefaultDict, dict, _DICT_MUTATORS)

@@ -12,8 +12,21 @@ from .errors import ServeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_OFFERS = ("url_map", "view_functions", "full_dispatch_request", "config")
+_OFFERS = ("url_map", "view_functions", "full_dispatch_request", "config", "_generation")
 _METHODS = ("dispatch_request", "get", "head", "post", "put", "patch", "delete", "options", "trace")
+
+
+def is_application(value: object) -> bool:
+    """Tell an application of ours from anything else.
+
+    Args:
+        value: Any object; a class is no application.
+
+    Returns:
+        True for what `check_application` accepts.
+    """
+    # The type is asked first: an unbound proxy raises for any attribute, and a mock has every one.
+    return hasattr(type(value), "full_dispatch_request") and all(hasattr(value, name) for name in _OFFERS)
 
 
 def check_application(app: object) -> None:
@@ -26,8 +39,10 @@ def check_application(app: object) -> None:
         ServeError: With what to do instead.
     """
     if any(base.__module__ == "flask.app" for base in type(app).__mro__):
-        raise ServeError("this is an application of the flask package; make it with: from bustapi import Flask")
-    if all(hasattr(app, name) for name in _OFFERS):
+        raise ServeError(
+            "this is an application of the flask package; make it with: from bustapi import Flask"
+        )
+    if is_application(app):
         return
     if callable(app):
         raise ServeError("hosting other WSGI applications is not supported yet; serve a bustapi application")
@@ -83,9 +98,9 @@ def _is_async(function: Any) -> bool:
     for _ in range(64):
         if function is None:
             return False
-        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
-            getattr(type(function), "__call__", None)
-        ):
+        # Not whether it can be called, but what is called then.
+        call = getattr(type(function), "__call__", None)  # noqa: B004
+        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(call):
             return True
         function = getattr(function, "__wrapped__", None) or getattr(function, "func", None)
     return False

@@ -13,6 +13,17 @@ if TYPE_CHECKING:
     from .settings import Settings
 
 
+def version() -> str:
+    """Name this package and the interpreter.
+
+    Returns:
+        Their versions, in one line.
+    """
+    from bustapi._core import __version__
+
+    return f"BustAPI {__version__} ({platform.python_implementation()} {platform.python_version()})"
+
+
 def announce(addresses: list[str], settings: Settings) -> None:
     """Say where and how the server serves.
 
@@ -24,7 +35,9 @@ def announce(addresses: list[str], settings: Settings) -> None:
 
     where = " and ".join(url(address) for address in addresses)
     python = f"{platform.python_implementation()} {platform.python_version()}"
-    say(f"BustAPI {__version__} on {where} (threads={settings.threads}, workers={settings.workers}, {python})")
+    say(
+        f"BustAPI {__version__} on {where} (threads={settings.threads}, workers={settings.workers}, {python})"
+    )
     if settings.threads > 1 and shares_gil():
         say(
             f"{settings.threads} threads share one GIL: I/O runs in parallel, Python code does not; "

@@ -20,7 +20,9 @@ def own_command() -> list[str]:
     original = getattr(sys, "orig_argv", None)
     command = _from_original(list(original)) if original else _reconstructed()
     if command is None or not sys.executable:
-        raise ServeError("workers: this program cannot be started again (it has no file); save it as a script")
+        raise ServeError(
+            "workers: this program cannot be started again (it has no file); save it as a script"
+        )
     return command
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 
 from .errors import say
@@ -25,7 +26,8 @@ def flag(name: str) -> bool:
 def load_files() -> None:
     """Load the files nearest to the working directory; what is set already stays, `.env` wins over `.flaskenv`."""
     try:
-        import dotenv
+        # By name: it is optional, also for type checkers.
+        dotenv = importlib.import_module("dotenv")
     except ImportError:
         if any(os.path.isfile(name) for name in _FILES):
             say("there are .env or .flaskenv files; to use them: pip install python-dotenv")

@@ -1,12 +1,13 @@
 """A reactor as the guest of a stock event loop: one descriptor that the loop watches.
 
-The reactor schedules its own further turns and timers on the loop (`Reactor.attach_loop`); what is left here is to
-hand it the loop's thread when its descriptor is ready, and to notice its end.
+The reactor takes its turns as the loop's reader and schedules further ones itself (`Reactor.attach_loop`); what is
+left here is to make the loop, and to notice the reactor's end.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
 
     from .host import ThreadHost
 
-# A reactor that ends inside a turn it scheduled itself is noticed by looking: often while draining, when somebody
-# waits for the end, rarely before, when the end would be a failure.
-WATCH_DRAINING = 0.02
-WATCH_SERVING = 0.25
+#: How often the end of the other threads' reactors is looked for, in seconds, once this one has ended.
+TICK = 0.02
 
 
 async def attend(reactor: Reactor, host: ThreadHost) -> None:
@@ -28,46 +27,50 @@ async def attend(reactor: Reactor, host: ThreadHost) -> None:
 
     Args:
         reactor: The reactor of this thread.
-        host: Tells whether the end was asked for.
-
-    Raises:
-        BaseException: What a turn raised, though none should.
+        host: Gets its other reactors started, and tells whether the end was asked for.
     """
     loop = asyncio.get_running_loop()
-    over: asyncio.Future[None] = loop.create_future()
-    raised: list[BaseException] = []
+    over = asyncio.Event()
+    reactor.attach_loop(loop, over.set)
+    host.start(hosted=True)
+    await over.wait()
+    if not host.draining:
+        host.fail(None, "reactor 1")
+    # Their async views are this loop's tasks.
+    while host.others_serve():
+        await asyncio.sleep(TICK)
 
-    def finish() -> None:
-        if not over.done():
-            over.set_result(None)
 
-    def turn() -> None:
-        try:
-            if not reactor.turn():
-                finish()
-        except BaseException as error:
-            raised.append(error)
-            finish()
+async def serve_on(host: ThreadHost) -> None:
+    """Serve with all of a process's threads, the first of which runs this loop.
 
-    def watch() -> None:
-        nonlocal handle
-        if reactor.finished:
-            finish()
-        else:
-            handle = loop.call_later(WATCH_DRAINING if host.draining else WATCH_SERVING, watch)
+    Args:
+        host: The threads; joined when this returns.
 
-    descriptor = reactor.fileno()
-    reactor.attach_loop(loop)
-    loop.add_reader(descriptor, turn)
-    loop.call_soon(turn)
-    handle = loop.call_later(WATCH_DRAINING, watch)
+    Raises:
+        asyncio.CancelledError: This was cancelled: the server was drained first, and aborted when it was cancelled
+            once more.
+    """
+    loop = asyncio.get_running_loop()
+    cancelled: asyncio.CancelledError | None = None
+    host.__enter__()
+    task = loop.create_task(attend(host.first, host))
     try:
-        await over
+        while not task.done():
+            try:
+                await asyncio.wait({task})
+            except asyncio.CancelledError as error:
+                stop = host.drain if cancelled is None else host.abort
+                cancelled = error
+                stop()
+        failure = None if task.cancelled() else task.exception()
+        if failure is not None:
+            host.fail(failure, "reactor 1")
     finally:
-        handle.cancel()
-        loop.remove_reader(descriptor)
-    if raised:
-        raise raised[0]
+        # Joining blocks, and views that are still open may need this loop to finish.
+        await loop.run_in_executor(None, host.finish)
+    if cancelled is not None:
+        raise cancelled
 
 
 def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str) -> None:
@@ -106,10 +109,13 @@ def new_loop(kind: str) -> asyncio.AbstractEventLoop:
     """
     if kind in ("auto", "uvloop"):
         try:
-            import uvloop
+            # By name: it is optional, also for type checkers.
+            uvloop = importlib.import_module("uvloop")
         except ImportError:
             if kind == "uvloop":
-                raise SettingsError("loop: uvloop is not installed; pip install uvloop, or choose asyncio") from None
+                raise SettingsError(
+                    "loop: uvloop is not installed; pip install uvloop, or choose asyncio"
+                ) from None
         else:
             made: asyncio.AbstractEventLoop = uvloop.new_event_loop()
             return made

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
     from .settings import Settings
 
-#: Seconds that threads get beyond the grace to come back from their last call.
+#: Seconds that threads get to come back from their last call: beyond the grace, and after an abort.
 SLACK = 2.0
+ABORT_SLACK = 0.3
 
 
 class ThreadHost:
     """Reactors and pool of one process.
 
-    Use it as a context: entering starts the other threads, leaving joins them.
+    Use it as a context: entering starts the pool, `start` the other reactors' threads, leaving joins all of them.
 
     Args:
         app: The application.
@@ -41,14 +42,14 @@ class ThreadHost:
         from bustapi._core import Dispatcher, Pool, Reactor
 
         self._settings = settings
-        self._groups = groups
         values = settings.for_core()
         self._pool: Pool | None = None
         if settings.pool_threads:
-            self._pool = values["pool"] = Pool(settings.pool_threads, settings.pool_queue)
+            self._pool = Pool(settings.pool_threads, settings.pool_queue)
+        dispatcher = Dispatcher(app)
         try:
-            dispatcher = Dispatcher(app)
-            self._reactors = [Reactor(dispatcher, group, dict(values)) for group in groups]
+            # A reactor takes its listeners over: they close when it ends.
+            self._reactors = [Reactor(dispatcher, group, values, self._pool) for group in groups]
         except OSError as error:
             raise ServeError(f"cannot set up the server: {error.strerror or error}") from error
         self._threads: list[threading.Thread] = []
@@ -73,23 +74,47 @@ class ThreadHost:
         """True once the end was asked for."""
         return self._deadline is not None
 
+    def others_serve(self) -> bool:
+        """Tell whether a reactor of another thread is still at work, within its time."""
+        if self._deadline is not None and self._left(self._deadline) <= 0:
+            return False
+        return any(thread.is_alive() for thread in self._threads)
+
     def __enter__(self) -> ThreadHost:
         if self._pool is not None:
             self._switch_interval = sys.getswitchinterval()
             sys.setswitchinterval(self._settings.switch_interval)
         try:
             for number in range(self._settings.pool_threads if self._pool is not None else 0):
-                self._pool_threads.append(self._start(f"bustapi-pool-{number + 1}", self._work))
-            for index in range(1, len(self._reactors)):
-                self._threads.append(self._start(f"bustapi-reactor-{index + 1}", self._serve_one, index))
+                self._pool_threads.append(_thread(f"bustapi-pool-{number + 1}", self._work))
         except RuntimeError as error:
             self.abort()
             self.finish()
-            raise ServeError(f"threads, pool_threads: the system refused another thread ({error})") from None
+            raise ServeError(f"pool_threads: the system refused another thread ({error})") from None
         return self
 
     def __exit__(self, *exc: object) -> None:
         self.finish()
+
+    def start(self, *, hosted: bool) -> None:
+        """Start the reactors of the other threads.
+
+        Args:
+            hosted: The first reactor is the guest of an event loop: async views of all of them run there. It must be
+                attached already, and not have had a turn.
+
+        Raises:
+            ServeError: The system refused a thread.
+        """
+        if hosted:
+            for reactor in self._reactors[1:]:
+                reactor.use_loop_of(self.first)
+        try:
+            for index in range(1, len(self._reactors)):
+                self._threads.append(_thread(f"bustapi-reactor-{index + 1}", self._serve_one, index))
+        except RuntimeError as error:
+            self.abort()
+            raise ServeError(f"threads: the system refused another thread ({error})") from None
 
     def serve_first(self, body: Callable[[Reactor], None]) -> None:
         """Serve with the first reactor until it is finished.
@@ -121,7 +146,10 @@ class ThreadHost:
             what: The part that ended, for the log line.
         """
         self.failed = True
-        say(f"{what} ended unexpectedly; the server stops" + (f" ({type(error).__name__}: {error})" if error else ""))
+        say(
+            f"{what} ended unexpectedly; the server stops"
+            + (f" ({type(error).__name__}: {error})" if error else "")
+        )
         if error is not None:
             import traceback
 
@@ -146,12 +174,6 @@ class ThreadHost:
             sys.setswitchinterval(self._switch_interval)
             self._switch_interval = None
 
-    def _start(self, name: str, target: Callable[..., None], *args: object) -> threading.Thread:
-        # Daemons, since a view that never returns must not keep the interpreter; `finish` joins the others.
-        thread = threading.Thread(target=target, name=name, args=args, daemon=True)
-        thread.start()
-        return thread
-
     def _serve_one(self, index: int) -> None:
         self._guard(lambda reactor: reactor.run(), index)
 
@@ -164,10 +186,6 @@ class ThreadHost:
         else:
             if not self.draining:
                 self.fail(None, what)
-        finally:
-            # A listener without a reactor would take connections that nobody answers.
-            for listener in self._groups[index]:
-                listener.close()
 
     def _work(self) -> None:
         pool = self._pool
@@ -181,11 +199,21 @@ class ThreadHost:
             if not self._pool_closed:
                 self.fail(None, threading.current_thread().name)
 
+    def _left(self, deadline: float) -> float:
+        return deadline + (ABORT_SLACK if self._aborted else SLACK) - time.monotonic()
+
     def _join(self, threads: list[threading.Thread]) -> None:
         for thread in threads:
             while thread.is_alive():
                 # Looked at again each round: a second signal moves the deadline.
-                left = (self._deadline or 0.0) + SLACK - time.monotonic()
+                left = self._left(self._deadline or 0.0)
                 if left <= 0:
                     break
                 thread.join(min(left, 0.2))
+
+
+def _thread(name: str, target: Callable[..., None], *args: object) -> threading.Thread:
+    # Daemons, since a view that never returns must not keep the interpreter; `ThreadHost.finish` joins the others.
+    thread = threading.Thread(target=target, name=name, args=args, daemon=True)
+    thread.start()
+    return thread

@@ -12,16 +12,20 @@ from typing import Any
 from .errors import ServeError, SettingsError
 from .settings import Settings
 
-_QUALIFIERS = frozenset({"use_evalex", "extra_files", "exclude_patterns", "reloader_interval", "reloader_type"})
+_QUALIFIERS = frozenset(
+    {"use_evalex", "extra_files", "exclude_patterns", "reloader_interval", "reloader_type"}
+)
 
 _REFUSED = {
-    "request_handler": "the HTTP server is native and has no handler class; use hooks, or access_log=True",
+    "request_handler": "the HTTP server is native and has no handler class; log requests in an after_request hook",
     "static_files": "give the application a static_folder or a route",
     "passthrough_errors": "an exception never leaves the server; set PROPAGATE_EXCEPTIONS and use the test client",
     "ssl_context": "TLS is not supported yet; put a TLS proxy in front",
 }
 
-_KNOWN = _QUALIFIERS | _REFUSED.keys() | {"use_reloader", "use_debugger", "threaded", "processes"}
+_TOOLS = ("use_reloader", "use_debugger")
+
+_KNOWN = _QUALIFIERS | _REFUSED.keys() | {*_TOOLS, "threaded", "processes"}
 
 
 def split(options: dict[str, Any], *, caller: str, threaded: bool) -> tuple[dict[str, Any], list[str]]:
@@ -33,7 +37,7 @@ def split(options: dict[str, Any], *, caller: str, threaded: bool) -> tuple[dict
         threaded: The default of `threaded` in that function.
 
     Returns:
-        Arguments for `Settings.resolve`, and lines to print.
+        Arguments for `Settings.resolve`, and lines to print where there are no development tools.
 
     Raises:
         TypeError: A keyword is unknown.
@@ -55,12 +59,17 @@ def split(options: dict[str, Any], *, caller: str, threaded: bool) -> tuple[dict
 
 
 def _map_processes(processes: Any, settings: dict[str, Any]) -> None:
-    if processes is None or processes == 1:
+    if processes is None:
         return
     if isinstance(processes, bool) or not isinstance(processes, int) or processes < 1:
         raise SettingsError(f"processes: must be a whole number of at least 1, not {processes!r}")
+    if processes == 1:
+        # The default of `run_simple`, which says nothing.
+        return
     if settings.get("workers", processes) != processes:
-        raise SettingsError(f"processes={processes} contradicts workers={settings['workers']!r}; give workers alone")
+        raise SettingsError(
+            f"processes={processes} contradicts workers={settings['workers']!r}; give workers alone"
+        )
     settings["workers"] = processes
 
 
@@ -71,12 +80,24 @@ def _serialise(settings: dict[str, Any]) -> None:
             raise SettingsError(f"{name}={settings[name]!r} needs threaded=True")
 
 
+def tools(options: dict[str, Any]) -> dict[str, Any]:
+    """Pick the keywords of the development tools.
+
+    Args:
+        options: As for `split`.
+
+    Returns:
+        Those that concern the reloader and the debugger; empty if neither is asked for.
+    """
+    if not any(options.get(name) for name in _TOOLS):
+        return {}
+    return {name: value for name, value in options.items() if name in _QUALIFIERS or name in _TOOLS}
+
+
 def _notes(options: dict[str, Any]) -> list[str]:
-    asked = [name for name in ("use_reloader", "use_debugger") if options.get(name)]
-    instead = {
-        "use_reloader": "restart on change with: watchfiles 'python app.py'",
-        "use_debugger": "read tracebacks in the log",
-    }
+    asked = [name for name in _TOOLS if options.get(name)]
     if not asked:
         return []
-    return [f"{' and '.join(asked)}: not available yet; {', '.join(instead[name] for name in asked)}"]
+    return [
+        f"{' and '.join(asked)}: not available here; use app.run() or bustapi.werkzeug.serving.run_simple()"
+    ]

@@ -35,13 +35,11 @@ class Bound:
 
     def __init__(self, groups: list[list[list[Listener]]], path: str | None = None) -> None:
         self.groups = groups
+        #: The addresses as the system gave them, each once, in order of binding. Noted, since a reactor takes its
+        #: listeners over.
+        self.addresses = list(dict.fromkeys(listener.address for listener in groups[0][0]))
         self._path = path
         self._inode = _inode(path) if path else None
-
-    @property
-    def addresses(self) -> list[str]:
-        """The addresses as the system gave them, each once, in order of binding."""
-        return list(dict.fromkeys(listener.address for listener in self.groups[0][0]))
 
     def close(self) -> None:
         """Close every listener and remove the unix socket's file, if it is still ours."""
@@ -121,7 +119,8 @@ def _bind_tcp(settings: Settings) -> Bound:
                 if slot == thread == 0:
                     continue
                 groups[slot][thread] = [
-                    _member(listener, settings.backlog) if members else listener.duplicate() for listener in first
+                    _member(listener, settings.backlog) if members else listener.duplicate()
+                    for listener in first
                 ]
     except OSError as error:
         for listener in first:

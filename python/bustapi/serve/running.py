@@ -9,14 +9,15 @@ from __future__ import annotations
 import os
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 from . import banner, listeners, worker
 from .application import check_application, needs_loop
 from .dotenv import flag, load_files
 from .errors import EXIT_SOFTWARE, ServeError, SettingsError, say
 from .host import ThreadHost
-from .keywords import split
+from .keywords import split, tools
+from .limits import allow_connections
 from .settings import Settings
 from .signals import StopSignals
 
@@ -33,8 +34,10 @@ def run(
     port: int | None = None,
     debug: bool | None = None,
     load_dotenv: bool = True,
-    threads: int | None = None,
+    threads: int | str | None = None,
     workers: int | str | None = None,
+    *,
+    develop: Callable[..., None] | None = None,
     **options: Any,
 ) -> None:
     """Serve an application until SIGINT or SIGTERM.
@@ -46,8 +49,10 @@ def run(
         port: TCP port, 0 for any. Default: `BUSTAPI_PORT`, the port of `SERVER_NAME`, 5000.
         debug: Sets `app.debug`.
         load_dotenv: Load `.env` and `.flaskenv` first, unless `FLASK_SKIP_DOTENV` says no.
-        threads: Reactor threads. Default: `BUSTAPI_THREADS`, 1.
+        threads: Reactor threads, or ``"auto"`` for one a core. Default: `BUSTAPI_THREADS`, 1.
         workers: Processes, or ``"auto"`` for one a core. Default: `BUSTAPI_WORKERS`, 1.
+        develop: Puts the development tools around a server, which this layer has none of: called with the
+            application, the host, a function that serves, and the keywords of the reloader and the debugger.
         **options: Any other setting (see `Settings`) or keyword of Werkzeug's `run_simple`.
 
     Raises:
@@ -59,12 +64,21 @@ def run(
     Compatible with: flask.Flask.run (3.1); threads, workers and the settings are BustAPI only.
     """
     if os.environ.get(ENV_FROM_CLI) == "true":
-        say("app.run() was called while the command line imported the app, and did nothing; guard it with __name__")
+        say(
+            "app.run() was called while the command line imported the app, and did nothing; guard it with __name__"
+        )
         return
-    arguments, notes = _prepare(
-        app, host, port, debug, load_dotenv, {"threads": threads, "workers": workers, **options}
-    )
-    _run(app, arguments, notes)
+    options.update(threads=threads, workers=workers)
+    arguments, notes = _prepare(app, host, port, debug, load_dotenv, options)
+    asked = tools(options)
+    if develop is None or not asked:
+        _run(app, arguments, notes)
+        return
+    if worker.is_worker():
+        # Its supervisor is what the reloader restarts.
+        asked["use_reloader"] = False
+    resolved = _resolve(app, arguments)
+    develop(app, resolved.host, lambda: _run(app, arguments, []), **asked)
 
 
 def run_simple(
@@ -92,8 +106,8 @@ def run_simple(
         hostname: Address or name to listen on, or ``unix:/path``.
         port: TCP port, 0 for any.
         application: The application.
-        use_reloader: Not available yet; a line says so.
-        use_debugger: Not available yet; a line says so.
+        use_reloader: Not available here; a line says what to use.
+        use_debugger: Not available here; a line says what to use.
         use_evalex: Of the debugger.
         extra_files: Of the reloader.
         exclude_patterns: Of the reloader.
@@ -147,7 +161,7 @@ async def run_async(
     port: int | None = None,
     debug: bool | None = None,
     load_dotenv: bool = True,
-    threads: int | None = None,
+    threads: int | str | None = None,
     **options: Any,
 ) -> None:
     """Serve an application on the running event loop, until SIGINT, SIGTERM or cancellation.
@@ -169,10 +183,11 @@ async def run_async(
 
     Compatible with: BustAPI only.
     """
-    import asyncio
+    from .guest import serve_on
 
-    from .guest import attend
-
+    for name in ("use_reloader", "use_debugger"):
+        # In debug mode too: the program and its loop are not ours to restart.
+        options.setdefault(name, False)
     arguments, notes = _prepare(app, host, port, debug, load_dotenv, {"threads": threads, **options})
     settings = Settings.resolve({"workers": 1, **arguments}, fallbacks=_server_name(app))
     if settings.workers > 1:
@@ -180,33 +195,18 @@ async def run_async(
     for line in notes:
         say(line)
     bound = listeners.bind(settings)
-    host_ = ThreadHost(app, bound.groups[0], settings)
-    banner.announce(bound.addresses, settings)
-    loop = asyncio.get_running_loop()
-    cancelled: asyncio.CancelledError | None = None
-    failure: BaseException | None = None
-    with StopSignals(host_.drain, host_.abort):
-        host_.__enter__()
-        task = loop.create_task(attend(host_.first, host_))
-        try:
-            while not task.done():
-                try:
-                    await asyncio.wait({task})
-                except asyncio.CancelledError as error:
-                    stop = host_.drain if cancelled is None else host_.abort
-                    cancelled = error
-                    stop()
-            failure = None if task.cancelled() else task.exception()
-            if failure is not None or not host_.draining:
-                host_.fail(failure, "reactor 1")
-        finally:
-            # Joining blocks, and views that are still open may need this loop to finish.
-            await loop.run_in_executor(None, host_.finish)
-            bound.close()
-    if cancelled is not None:
-        raise cancelled
-    if host_.failed:
-        raise ServeError("the server failed while serving") from failure
+    try:
+        allow_connections(settings.max_connections)
+        thread_host = ThreadHost(app, bound.groups[0], settings)
+        with StopSignals(
+            thread_host.drain, thread_host.abort, thread_host.first.wake, _give_up, settings.grace
+        ):
+            banner.announce(bound.addresses, settings)
+            await serve_on(thread_host)
+    finally:
+        bound.close()
+    if thread_host.failed:
+        raise ServeError("the server failed while serving")
 
 
 def serve(app: Any, settings: Settings) -> None:
@@ -224,7 +224,7 @@ def serve(app: Any, settings: Settings) -> None:
     if worker.is_worker():
         _serve_as_worker(app, settings)
     elif settings.workers > 1:
-        _supervise(settings)
+        _supervise(app, settings)
     else:
         bound = listeners.bind(settings)
         try:
@@ -233,15 +233,20 @@ def serve(app: Any, settings: Settings) -> None:
             bound.close()
 
 
-def _run(app: Any, arguments: dict[str, Any], notes: list[str]) -> None:
-    """Resolve and serve; what an operator did wrong is one line and exit code 1, what a caller did is raised."""
+def _resolve(app: Any, arguments: dict[str, Any]) -> Settings:
+    """Resolve the settings; what an operator did wrong is one line and exit code 1, what a caller did is raised."""
     try:
-        settings = Settings.resolve(arguments, fallbacks=_server_name(app))
+        return Settings.resolve(arguments, fallbacks=_server_name(app))
     except SettingsError as error:
         if error.source == "environment":
             say(f"error: {error}")
             raise SystemExit(1) from None
         raise
+
+
+def _run(app: Any, arguments: dict[str, Any], notes: list[str]) -> None:
+    """Resolve and serve; what keeps the server from starting is one line and exit code 1."""
+    settings = _resolve(app, arguments)
     if not worker.is_worker():
         for line in notes:
             say(line)
@@ -257,7 +262,12 @@ def _run(app: Any, arguments: dict[str, Any], notes: list[str]) -> None:
 
 
 def _prepare(
-    app: Any, host: str | None, port: int | None, debug: bool | None, load_dotenv: bool, options: dict[str, Any]
+    app: Any,
+    host: str | None,
+    port: int | None,
+    debug: bool | None,
+    load_dotenv: bool,
+    options: dict[str, Any],
 ) -> tuple[dict[str, Any], list[str]]:
     check_application(app)
     if load_dotenv and not flag("FLASK_SKIP_DOTENV"):
@@ -292,15 +302,21 @@ def _serve_as_worker(app: Any, settings: Settings) -> None:
     _serve_here(app, inheritance.groups, settings, [], inheritance)
 
 
-def _supervise(settings: Settings) -> None:
+def _supervise(app: Any, settings: Settings) -> None:
     import threading
+
+    from bustapi._core import Dispatcher
 
     from .command import own_command
     from .supervisor import Supervisor
 
     if threading.current_thread() is not threading.main_thread():
-        raise ServeError("workers: a supervisor needs the main thread, where signals arrive; serve with workers=1 here")
+        raise ServeError(
+            "workers: a supervisor needs the main thread, where signals arrive; serve with workers=1 here"
+        )
     command = own_command()
+    # For its errors: they are the same in every worker.
+    Dispatcher(app)
     bound = listeners.bind(settings)
     try:
         banner.announce(bound.addresses, settings)
@@ -326,23 +342,37 @@ def _serve_here(
         refuse_running_loop()
         # Before anything is started: a loop that is not installed is found out here.
         new_loop(settings.loop).close()
+    allow_connections(settings.max_connections)
     host = ThreadHost(app, groups, settings)
-    with StopSignals(host.drain, host.abort) as signals:
-        with host:
-            if inheritance is not None:
-                inheritance.watch(host, settings.grace)
-                inheritance.report_ready()
-            else:
-                banner.announce(addresses, settings)
-            if wants_loop:
-                host.serve_first(lambda reactor: run_on_loop(reactor, host, settings.loop))
-            else:
-                host.serve_first(lambda reactor: reactor.run())
-    code = EXIT_SOFTWARE if host.failed else 128 + signals.received if signals.aborted and signals.received else 0
+    with StopSignals(host.drain, host.abort, host.first.wake, _give_up, settings.grace) as signals, host:
+        if inheritance is not None:
+            inheritance.watch(host, settings.grace)
+            inheritance.report_ready()
+        else:
+            banner.announce(addresses, settings)
+        if wants_loop:
+            host.serve_first(lambda reactor: run_on_loop(reactor, host, settings.loop))
+        else:
+            host.start(hosted=False)
+            host.serve_first(lambda reactor: reactor.run())
+    code = (
+        EXIT_SOFTWARE
+        if host.failed
+        else 128 + signals.received
+        if signals.aborted and signals.received
+        else 0
+    )
     if host.stuck:
         _leave(code or EXIT_SOFTWARE)
     if code:
         raise SystemExit(code)
+
+
+def _give_up(number: int) -> None:
+    """End a process whose main thread does not come back from a view. Called in a thread of its own."""
+    say("still busy after the grace: a view in the main thread")
+    _flush()
+    os._exit(128 + number)
 
 
 def _leave(code: int) -> None:
@@ -356,9 +386,13 @@ def _leave(code: int) -> None:
         raise SystemExit(code)
     if "logging" in sys.modules:
         sys.modules["logging"].shutdown()
+    _flush()
+    os._exit(code)
+
+
+def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
         except (AttributeError, OSError, ValueError):
             continue
-    os._exit(code)

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 ENV_PREFIX = "BUSTAPI_"
 
 _KIB = 1024
-_MIB = 1024 * 1024
+_MIB = 1024 * _KIB
+_GIB = 1024 * _MIB
 
 
 def cores() -> int:
@@ -80,19 +81,43 @@ class Settings:
     host: str = _option("127.0.0.1", "text", "Address or name to listen on, or unix:/path.")
     port: int = _option(5000, "int", "TCP port; 0 lets the system choose.", least=0, most=65535)
     backlog: int = _option(2048, "int", "Connections the kernel keeps before accept.", least=1, most=65535)
-    threads: int = _option(1, "int", "Reactor threads in each process.", least=1, most=1024)
-    workers: int = _option(1, "workers", "Processes, or auto for one a core.", least=1, most=1024)
+    threads: int = _option(
+        1, "count", "Reactor threads in each process, or auto for one a core.", least=1, most=1024
+    )
+    workers: int = _option(1, "count", "Processes, or auto for one a core.", least=1, most=1024)
     pool_threads: int = _option(
-        _pool_threads, "int", "Threads for views that may block; 0 runs every sync view inline.", least=0, most=4096
+        _pool_threads,
+        "int",
+        "Threads for views that may block; 0 runs every sync view inline.",
+        least=0,
+        most=4096,
     )
     pool_queue: int = _option(1024, "int", "Requests that may wait for a pool thread; past it 503.", least=1)
     max_request_line: int = _option(
         8192, "int", "Longest request line; past it 414.", unit="bytes", least=64, most=_MIB, core=True
     )
     max_head: int = _option(
-        64 * _KIB, "int", "Longest request head; past it 431.", unit="bytes", least=256, most=16 * _MIB, core=True
+        64 * _KIB,
+        "int",
+        "Longest request head; past it 431.",
+        unit="bytes",
+        least=256,
+        most=16 * _MIB,
+        core=True,
     )
     max_fields: int = _option(100, "int", "Most header fields; past it 431.", least=1, most=10_000, core=True)
+    max_chunk_line: int = _option(
+        4 * _KIB, "int", "Longest chunk-size line; past it 400.", unit="bytes", least=16, most=_MIB, core=True
+    )
+    max_trailers: int = _option(
+        8 * _KIB,
+        "int",
+        "Longest trailer section; past it 431.",
+        unit="bytes",
+        least=0,
+        most=16 * _MIB,
+        core=True,
+    )
     max_body: int | None = _option(
         None,
         "int",
@@ -103,11 +128,30 @@ class Settings:
         core=True,
     )
     max_body_memory: int = _option(
-        256 * _MIB, "int", "Memory for all request bodies of a process.", unit="bytes", least=64 * _KIB, core=True
+        _GIB,
+        "int",
+        "Memory for all request bodies of a process; past it 503.",
+        unit="bytes",
+        least=64 * _KIB,
+        core=True,
     )
     max_pinned: int = _option(
-        32 * _MIB, "int", "Memory that views may keep of bodies before exports copy.", unit="bytes", least=0, core=True
+        32 * _MIB,
+        "int",
+        "Received memory that views may keep without a copy.",
+        unit="bytes",
+        least=0,
+        core=True,
     )
+    max_outbox: int = _option(
+        256 * _KIB,
+        "int",
+        "Unsent bytes past which a connection is not served.",
+        unit="bytes",
+        least=_KIB,
+        core=True,
+    )
+    turn_budget: int = _option(256, "int", "Views called in one turn of a reactor.", least=1, core=True)
     keep_alive_timeout: float = _option(
         75.0, "float", "How long an idle connection is kept.", unit="seconds", least=0.0, core=True
     )
@@ -120,10 +164,15 @@ class Settings:
     write_timeout: float = _option(
         30.0, "float", "How long a client may not read its response.", unit="seconds", least=0.01, core=True
     )
-    grace: float = _option(
-        30.0, "float", "How long open requests may take after a stop signal.", unit="seconds", least=0.0, core=True
+    linger_timeout: float = _option(
+        2.0, "float", "How long a closed connection is still read from.", unit="seconds", least=0.0, core=True
     )
-    max_connections: int = _option(16_384, "int", "Connections open at once in a process.", least=1, core=True)
+    grace: float = _option(
+        30.0, "float", "How long open requests may take after a stop signal.", unit="seconds", least=0.0
+    )
+    max_connections: int = _option(
+        65_536, "int", "Connections open at once in a process; past it they wait.", least=1, core=True
+    )
     switch_interval: float = _option(
         0.0005,
         "float",
@@ -132,7 +181,6 @@ class Settings:
         least=0.00001,
         most=1.0,
     )
-    access_log: bool = _option(False, "bool", "Write one line a request to the log.", core=True)
     loop: str = _option(
         "auto",
         "choice",
@@ -244,7 +292,7 @@ def _shown(value: object) -> str:
 
 
 def _within(value: Any, rule: Mapping[str, Any]) -> Any:
-    if isinstance(value, (str, bool)):
+    if isinstance(value, str):
         return value
     least, most = rule["least"], rule["most"]
     unit = f" {rule['unit']}" if rule["unit"] else ""
@@ -265,7 +313,7 @@ def _parse_int(value: Any, rule: Mapping[str, Any]) -> int:
         raise ValueError("must be a whole number") from None
 
 
-def _parse_workers(value: Any, rule: Mapping[str, Any]) -> int:
+def _parse_count(value: Any, rule: Mapping[str, Any]) -> int:
     if isinstance(value, str) and value.strip().lower() == "auto":
         return cores()
     try:
@@ -283,18 +331,6 @@ def _parse_float(value: Any, rule: Mapping[str, Any]) -> float:
         raise ValueError(f"must be a number of {rule['unit']}") from None
 
 
-_WORDS = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
-
-
-def _parse_bool(value: Any, rule: Mapping[str, Any]) -> bool:
-    if isinstance(value, bool):
-        return value
-    word = _WORDS.get(str(value).strip().lower()) if isinstance(value, (str, int)) else None
-    if word is None:
-        raise ValueError("must be true or false")
-    return word
-
-
 def _parse_text(value: Any, rule: Mapping[str, Any]) -> str:
     if not isinstance(value, str) or not value.strip() or any(ord(char) < 32 for char in value):
         raise ValueError("must be a name or an address")
@@ -307,13 +343,12 @@ def _parse_choice(value: Any, rule: Mapping[str, Any]) -> str:
     return value.strip().lower()
 
 
-_Parser = Callable[[Any, "Mapping[str, Any]"], Union[int, float, bool, str]]
+_Parser = Callable[[Any, "Mapping[str, Any]"], Union[int, float, str]]
 
 _PARSERS: dict[str, _Parser] = {
     "int": _parse_int,
-    "workers": _parse_workers,
+    "count": _parse_count,
     "float": _parse_float,
-    "bool": _parse_bool,
     "text": _parse_text,
     "choice": _parse_choice,
 }

@@ -17,7 +17,7 @@ if t.TYPE_CHECKING:
     from .datastructures import WWWAuthenticate
     from .wrappers.response import Response
 
-    HeaderList = t.List[t.Tuple[str, str]]
+    HeaderList = list[tuple[str, str]]
 
 
 class HTTPException(Exception):
@@ -104,7 +104,7 @@ class BadRequestKeyError(BadRequest, KeyError):
         key = () if arg is None else (arg,)
         KeyError.__init__(self, *key)
 
-    @property  # type: ignore[override]
+    @property
     def description(self) -> str:
         """The text of the body, with the key's name if `show_exception` is set."""
         if not self.show_exception:
@@ -274,9 +274,7 @@ class RequestURITooLarge(HTTPException):
     """414: the URL is over a limit."""
 
     code = 414
-    description = (
-        "The length of the requested URL exceeds the capacity limit for this server. The request cannot be processed."
-    )
+    description = "The length of the requested URL exceeds the capacity limit for this server. The request cannot be processed."
 
 
 class UnsupportedMediaType(HTTPException):
@@ -510,6 +508,8 @@ class Aborter:
 
         Args:
             code: A status code, or a response to send as it is.
+            *args: For the exception's class.
+            **kwargs: For the exception's class.
 
         Raises:
             HTTPException: Always, unless the code is unknown.

@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import typing as t
+from io import BytesIO
 from urllib.parse import parse_qsl
 
-from ._internal import _plain_int
+from ._internal import _missing, _plain_int
 from .datastructures import FileStorage, Headers, MultiDict
 from .exceptions import RequestEntityTooLarge
 from .http import parse_options_header
-from .sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
 from .wsgi import get_content_length, get_input_stream
 
-_Parsed = t.Tuple[t.IO[bytes], "MultiDict[str, str]", "MultiDict[str, FileStorage]"]
+if t.TYPE_CHECKING:
+    from .sansio.multipart import Field, File
+
+_Parsed = tuple[t.IO[bytes], "MultiDict[str, str]", "MultiDict[str, FileStorage]"]
 _CHARSETS = frozenset(("ascii", "us-ascii", "utf-8", "iso-8859-1"))
 # Files over this size go to the disk.
 _SPOOL_SIZE = 500 * 1024
+
+
+def __getattr__(name: str) -> t.Any:
+    # Only requests with files need tempfile, which is slow to import.
+    if name != "SpooledTemporaryFile":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tempfile import SpooledTemporaryFile
+
+    globals()[name] = SpooledTemporaryFile
+    return SpooledTemporaryFile
 
 
 def default_stream_factory(
@@ -25,10 +38,17 @@ def default_stream_factory(
     content_length: int | None = None,
 ) -> t.IO[bytes]:
     """Return where to put a file's content: in memory while it is small, then on disk."""
-    # Only requests with files need tempfile, which is slow to import.
-    from tempfile import SpooledTemporaryFile
+    spooled = globals().get("SpooledTemporaryFile", _missing)
+    if spooled is _missing:
+        spooled = __getattr__("SpooledTemporaryFile")
+    if spooled is not None:
+        return t.cast(t.IO[bytes], spooled(max_size=_SPOOL_SIZE, mode="rb+"))
+    # A platform without it: what is or may be long goes to the disk at once.
+    if total_content_length is None or total_content_length > _SPOOL_SIZE:
+        from tempfile import TemporaryFile
 
-    return t.cast(t.IO[bytes], SpooledTemporaryFile(max_size=_SPOOL_SIZE, mode="rb+"))
+        return t.cast(t.IO[bytes], TemporaryFile("rb+"))
+    return BytesIO()
 
 
 def parse_form_data(
@@ -143,7 +163,8 @@ class _Part:
     """The part that is being read: its head, and where its content goes."""
 
     def __init__(self, head: Field | File, target: t.Any, write: t.Callable[[bytes], t.Any]) -> None:
-        self.head = head
+        self.head: t.Any = head
+        self.is_field = type(target) is list
         self.target = target
         self.write = write
         self.size = 0
@@ -211,6 +232,9 @@ class MultiPartParser:
             ValueError: The body is malformed.
             RequestEntityTooLarge: A limit is reached.
         """
+        # With the dataclasses it is made of, the decoder is a tenth of what a start-up imports.
+        from .sansio.multipart import Data, Epilogue, Field, File, MultipartDecoder, NeedData
+
         decoder = MultipartDecoder(boundary, self.max_form_memory_size, max_parts=self.max_form_parts)
         fields: list[tuple[str, str]] = []
         files: list[tuple[str, FileStorage]] = []
@@ -236,18 +260,20 @@ class MultiPartParser:
     def _take(self, part: _Part, data: bytes) -> None:
         part.size += len(data)
         limit = self.max_form_memory_size
-        if limit is not None and part.size > limit and isinstance(part.head, Field):
+        if limit is not None and part.size > limit and part.is_field:
             raise RequestEntityTooLarge()
         part.write(data)
 
     def _finish(self, part: _Part, fields: list[t.Any], files: list[t.Any]) -> None:
         head = part.head
-        if isinstance(head, Field):
+        if part.is_field:
             text = b"".join(part.target).decode(self.get_part_charset(head.headers), "replace")
             fields.append((head.name, text))
         else:
             part.target.seek(0)
-            files.append((head.name, FileStorage(part.target, head.filename, head.name, headers=head.headers)))
+            files.append(
+                (head.name, FileStorage(part.target, head.filename, head.name, headers=head.headers))
+            )
 
 
 def _blocks(read: t.Callable[[int], bytes], size: int) -> t.Iterator[bytes | None]:

@@ -50,11 +50,30 @@ _token_chars = frozenset("!#$%&'*+-.0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ^_`abcde
 _TOKEN = r"[\w!#$%&'*+\-.^`|~]+"
 
 _entity_headers = frozenset(
-    "allow content-encoding content-language content-length content-location content-md5 content-range content-type "
-    "expires last-modified".split()
+    (
+        "allow",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-location",
+        "content-md5",
+        "content-range",
+        "content-type",
+        "expires",
+        "last-modified",
+    )
 )
 _hop_by_hop_headers = frozenset(
-    "connection keep-alive proxy-authenticate proxy-authorization te trailer transfer-encoding upgrade".split()
+    (
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    )
 )
 
 
@@ -275,7 +294,7 @@ _quality = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
 def parse_accept_header(value: str | None, cls: t.Any = None) -> t.Any:
     """Parse an Accept-like header into `cls` (an `Accept` class); items with a broken quality are left out."""
     if cls is None:
-        from .datastructures import Accept as cls  # noqa: N813
+        from .datastructures import Accept as cls
     if not value:
         return cls(None)
     pairs: list[tuple[str, float]] = []
@@ -293,17 +312,23 @@ def parse_accept_header(value: str | None, cls: t.Any = None) -> t.Any:
     return cls(pairs)
 
 
-def parse_cache_control_header(value: str | None, on_update: Updated = None, cls: type[_CacheControl] | None = None) -> t.Any:
+def parse_cache_control_header(
+    value: str | None, on_update: Updated = None, cls: type[_CacheControl] | None = None
+) -> t.Any:
     """Parse Cache-Control into `cls`, `RequestCacheControl` by default."""
     if cls is None:
-        from .datastructures import RequestCacheControl as cls  # type: ignore[assignment]  # noqa: N813
+        from .datastructures import RequestCacheControl as cls
     return cls(parse_dict_header(value) if value else (), on_update)  # type: ignore[misc]
 
 
-def parse_csp_header(value: str | None, on_update: Updated = None, cls: type[ds.ContentSecurityPolicy] | None = None) -> t.Any:
+def parse_csp_header(
+    value: str | None, on_update: Updated = None, cls: type[ds.ContentSecurityPolicy] | None = None
+) -> t.Any:
     """Parse a Content-Security-Policy; a directive without a value is left out."""
     if cls is None:
-        from .datastructures import ContentSecurityPolicy as cls  # noqa: N813
+        from .datastructures import ContentSecurityPolicy
+
+        cls = ContentSecurityPolicy
     directives = []
     for policy in (value or "").split(";"):
         name, space, text = policy.strip(" \t").partition(" ")
@@ -490,7 +515,9 @@ def is_resource_modified(
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_imf_fixdate = re.compile(r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT")
+_imf_fixdate = re.compile(
+    r"[A-Z][a-z]{2}, ([0-9]{2}) ([A-Z][a-z]{2}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+)
 
 
 def parse_date(value: str | None) -> datetime | None:
@@ -502,7 +529,9 @@ def parse_date(value: str | None) -> datetime | None:
         # Everybody sends this form; the email package is not loaded for it.
         if found is not None and found[2] in _MONTHS and found[3] >= "0100":
             year, month = int(found[3]), _MONTHS.index(found[2]) + 1
-            return datetime(year, month, int(found[1]), int(found[4]), int(found[5]), int(found[6]), tzinfo=timezone.utc)
+            return datetime(
+                year, month, int(found[1]), int(found[4]), int(found[5]), int(found[6]), tzinfo=timezone.utc
+            )
         from email.utils import parsedate_to_datetime
 
         parsed = parsedate_to_datetime(value)

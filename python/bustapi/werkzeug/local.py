@@ -244,7 +244,7 @@ class _ObjectAttribute:
 
 
 class LocalProxy(t.Generic[T]):
-    """Stands for an object that is looked up on each use: a context's request, app, session, …
+    """A proxy to an object that is looked up on each use: a context's request, its session and so on.
 
     Args:
         local: A context variable, `Local`, `LocalStack`, or a function that returns the object.
@@ -273,9 +273,9 @@ class LocalProxy(t.Generic[T]):
     def __delattr__(self, name: str) -> None:
         delattr(self._get_current_object(), name)
 
-    __doc__ = _ObjectAttribute("__doc__", __doc__, lambda proxy: type(proxy).__doc__)  # type: ignore[assignment]
-    __wrapped__ = _ObjectAttribute("__wrapped__", None, lambda proxy: proxy._LocalProxy__wrapped)  # type: ignore[attr-defined]
-    __class__ = _ObjectAttribute("__class__", None, type)  # type: ignore[assignment]
+    __doc__ = _ObjectAttribute("__doc__", __doc__, lambda proxy: type(proxy).__doc__)
+    __wrapped__ = _ObjectAttribute("__wrapped__", None, lambda proxy: proxy._LocalProxy__wrapped)
+    __class__ = _ObjectAttribute("__class__", None, type)
 
     def __repr__(self) -> str:
         try:

@@ -84,7 +84,10 @@ def check_password_hash(pwhash: str, password: str) -> bool:
 
 def _is_device(path: str) -> bool:
     """Tell whether any part of a path names a Windows device."""
-    return any(part.partition(":")[0].partition(".")[0].strip().upper() in _windows_device_files for part in path.split("/"))
+    return any(
+        part.partition(":")[0].partition(".")[0].strip().upper() in _windows_device_files
+        for part in path.split("/")
+    )
 
 
 def safe_join(directory: str, *untrusted: str) -> str | None:
@@ -102,7 +105,7 @@ def safe_join(directory: str, *untrusted: str) -> str | None:
         if not part:
             continue
         part = posixpath.normpath(part)
-        if part.startswith("/") or os.path.isabs(part) or part == ".." or part.startswith("../"):
+        if part.startswith(("/", "../")) or os.path.isabs(part) or part == "..":
             return None
         if any(sep in part for sep in _os_alt_seps) or (os.name == "nt" and _is_device(part)):
             return None

@@ -19,7 +19,7 @@ if t.TYPE_CHECKING:
 _T = t.TypeVar("_T")
 
 
-class cached_property(property, t.Generic[_T]):  # noqa: N801 - Werkzeug's name
+class cached_property(property, t.Generic[_T]):
     """A property that computes its value once and keeps it on the instance.
 
     It can be set, which replaces the value, and deleted, which makes the next access compute again. A class with
@@ -33,7 +33,9 @@ class cached_property(property, t.Generic[_T]):  # noqa: N801 - Werkzeug's name
     Compatible with: werkzeug.utils.cached_property (3.1)
     """
 
-    def __init__(self, fget: t.Callable[[t.Any], _T], name: str | None = None, doc: str | None = None) -> None:
+    def __init__(
+        self, fget: t.Callable[[t.Any], _T], name: str | None = None, doc: str | None = None
+    ) -> None:
         super().__init__(fget, doc=doc)
         self.__name__ = name or fget.__name__
         self.slot_name = f"_cache_{self.__name__}"
@@ -70,7 +72,7 @@ class cached_property(property, t.Generic[_T]):  # noqa: N801 - Werkzeug's name
             del values[self.__name__]
 
 
-class environ_property(_DictAccessorProperty[_T]):  # noqa: N801 - Werkzeug's name
+class environ_property(_DictAccessorProperty[_T]):
     """An attribute that reads a key of `self.environ`; read-only unless told otherwise."""
 
     read_only = True
@@ -80,7 +82,7 @@ class environ_property(_DictAccessorProperty[_T]):  # noqa: N801 - Werkzeug's na
         return instance.environ
 
 
-class header_property(_DictAccessorProperty[_T]):  # noqa: N801 - Werkzeug's name
+class header_property(_DictAccessorProperty[_T]):
     """An attribute that reads and writes a field of `self.headers`."""
 
     def lookup(self, instance: t.Any) -> t.Any:
@@ -90,7 +92,8 @@ class header_property(_DictAccessorProperty[_T]):  # noqa: N801 - Werkzeug's nam
 
 # Text in spite of their names; other `application/…` types are not sent with a charset.
 _charset_mimetypes = frozenset(
-    f"application/{name}" for name in ("ecmascript", "javascript", "sql", "xml", "xml-dtd", "xml-external-parsed-entity")
+    f"application/{name}"
+    for name in ("ecmascript", "javascript", "sql", "xml", "xml-dtd", "xml-external-parsed-entity")
 )
 
 
@@ -130,7 +133,7 @@ def _to_ascii(text: str) -> str:
     return normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
 
 
-def redirect(location: str, code: int = 302, Response: type[Response] | None = None) -> Response:  # noqa: N803
+def redirect(location: str, code: int = 302, Response: type[Response] | None = None) -> Response:
     """Return a response that sends the client elsewhere.
 
     Args:
@@ -141,7 +144,7 @@ def redirect(location: str, code: int = 302, Response: type[Response] | None = N
     Compatible with: werkzeug.utils.redirect (3.1)
     """
     if Response is None:
-        from .wrappers.response import Response  # noqa: N814
+        from .wrappers.response import Response
     from markupsafe import escape
 
     shown = escape(location)
@@ -181,7 +184,7 @@ def send_file(
     conditional: bool = True,
     etag: bool | str = True,
     last_modified: datetime | float | None = None,
-    max_age: int | None | t.Callable[[str | None], int | None] = None,
+    max_age: int | t.Callable[[str | None], int | None] | None = None,
     use_x_sendfile: bool = False,
     response_class: type[Response] | None = None,
     _root_path: os.PathLike[str] | str | None = None,
@@ -213,7 +216,9 @@ def send_file(
     from .wsgi import wrap_file
 
     if response_class is None:
-        from .wrappers.response import Response as response_class  # noqa: N813
+        from .wrappers.response import Response
+
+        response_class = Response
     path: str | None = None
     file: t.Any = None
     size: int | None = None
@@ -243,7 +248,9 @@ def send_file(
         if encoding is not None and not as_attachment:
             headers.set("Content-Encoding", encoding)
     if download_name is not None:
-        headers.set("Content-Disposition", "attachment" if as_attachment else "inline", **_disposition(download_name))
+        headers.set(
+            "Content-Disposition", "attachment" if as_attachment else "inline", **_disposition(download_name)
+        )
     elif as_attachment:
         raise TypeError(
             "No name provided for attachment. Either set 'download_name' or pass a path instead of a file."
@@ -359,7 +366,9 @@ def import_string(import_name: str, silent: bool = False) -> t.Any:
         raise ImportStringError(name, error).with_traceback(sys.exc_info()[2]) from None
 
 
-def find_modules(import_path: str, include_packages: bool = False, recursive: bool = False) -> t.Iterator[str]:
+def find_modules(
+    import_path: str, include_packages: bool = False, recursive: bool = False
+) -> t.Iterator[str]:
     """Yield the names of the modules in a package.
 
     Args:
@@ -376,7 +385,7 @@ def find_modules(import_path: str, include_packages: bool = False, recursive: bo
     places = getattr(module, "__path__", None)
     if places is None:
         raise ValueError(f"{import_path!r} is not a package")
-    for info in iter_modules(places, f"{module.__name__}."):
+    for info in iter_modules(places, f"{import_path.replace(':', '.')}."):
         if not info.ispkg or include_packages:
             yield info.name
         if info.ispkg and recursive:

@@ -10,7 +10,7 @@ from .exceptions import ClientDisconnected, RequestEntityTooLarge
 from .sansio import utils as _sansio_utils
 from .sansio.utils import host_is_trusted as host_is_trusted
 
-Environ = t.Dict[str, t.Any]
+Environ = dict[str, t.Any]
 
 
 def responder(f: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
@@ -69,7 +69,9 @@ def get_host(environ: Environ, trusted_hosts: t.Collection[str] | None = None) -
 
 def get_content_length(environ: Environ) -> int | None:
     """Return the declared length of the body. See `sansio.utils.get_content_length`."""
-    return _sansio_utils.get_content_length(environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING"))
+    return _sansio_utils.get_content_length(
+        environ.get("CONTENT_LENGTH"), environ.get("HTTP_TRANSFER_ENCODING")
+    )
 
 
 def get_path_info(environ: Environ) -> str:
@@ -78,7 +80,9 @@ def get_path_info(environ: Environ) -> str:
     return path if path.isascii() else path.encode("latin1").decode(errors="replace")
 
 
-def get_input_stream(environ: Environ, safe_fallback: bool = True, max_content_length: int | None = None) -> t.IO[bytes]:
+def get_input_stream(
+    environ: Environ, safe_fallback: bool = True, max_content_length: int | None = None
+) -> t.IO[bytes]:
     """Return the body as a stream that ends where the body does.
 
     Args:
@@ -91,11 +95,11 @@ def get_input_stream(environ: Environ, safe_fallback: bool = True, max_content_l
     """
     stream: t.IO[bytes] = environ["wsgi.input"]
     length = get_content_length(environ)
-    limited = max_content_length is not None
-    if limited and length is not None and length > max_content_length:  # type: ignore[operator]
+    limit = max_content_length
+    if limit is not None and length is not None and length > limit:
         raise RequestEntityTooLarge()
     if "wsgi.input_terminated" in environ:  # the server ends the stream itself
-        return t.cast(t.IO[bytes], LimitedStream(stream, max_content_length, is_max=True)) if limited else stream  # type: ignore[arg-type]
+        return stream if limit is None else t.cast(t.IO[bytes], LimitedStream(stream, limit, is_max=True))
     if length is None:
         return io.BytesIO() if safe_fallback else stream
     return t.cast(t.IO[bytes], LimitedStream(stream, length))

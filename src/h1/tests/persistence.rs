@@ -214,6 +214,6 @@ fn an_interim_reply_leaves_the_final_one_due() {
         DATE,
     );
     assert_eq!(body, ReplyBody::None);
-    assert_eq!(out, b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    assert_eq!(out, b"HTTP/1.1 103 EARLY HINTS\r\nLink: </a>\r\n\r\n");
     assert!(engine.will_keep_alive());
 }

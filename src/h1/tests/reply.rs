@@ -227,7 +227,7 @@ fn an_upgrade_keeps_the_connection_option_of_the_application() {
         &[("Connection", "Upgrade"), ("Upgrade", "websocket")],
         ReplyLength::Unknown,
         &format!(
-            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{NOW}\r\n"
+            "HTTP/1.1 101 SWITCHING PROTOCOLS\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n{NOW}\r\n"
         ),
         ReplyBody::None,
     );
@@ -236,13 +236,13 @@ fn an_upgrade_keeps_the_connection_option_of_the_application() {
 #[test]
 fn status_lines_of_every_kind() {
     for (status, reason, line) in [
-        (404, None, "HTTP/1.1 404 Not Found\r\n"),
+        (404, None, "HTTP/1.1 404 NOT FOUND\r\n"),
         (200, Some(&b"Fine"[..]), "HTTP/1.1 200 Fine\r\n"),
         (200, Some(b""), "HTTP/1.1 200 \r\n"),
         (200, Some(b"a\r\nb"), "HTTP/1.1 200 OK\r\n"),
         (599, None, "HTTP/1.1 599 \r\n"),
-        (99, None, "HTTP/1.1 500 Internal Server Error\r\n"),
-        (1000, None, "HTTP/1.1 500 Internal Server Error\r\n"),
+        (99, None, "HTTP/1.1 500 INTERNAL SERVER ERROR\r\n"),
+        (1000, None, "HTTP/1.1 500 INTERNAL SERVER ERROR\r\n"),
     ] {
         let mut out = Vec::new();
         let mut engine = engine_after("GET / HTTP/1.1");
@@ -271,8 +271,8 @@ fn an_error_answer_is_complete_and_closes() {
     assert_eq!(
         text,
         format!(
-            "HTTP/1.1 431 Request Header Fields Too Large\r\nContent-Type: text/plain; charset=utf-8\r\n\
-             Content-Length: 32\r\n{NOW}Connection: close\r\n\r\nRequest Header Fields Too Large\n"
+            "HTTP/1.1 431 REQUEST HEADER FIELDS TOO LARGE\r\nContent-Type: text/plain; charset=utf-8\r\n\
+             Content-Length: 32\r\n{NOW}Connection: close\r\n\r\nREQUEST HEADER FIELDS TOO LARGE\n"
         )
     );
 }

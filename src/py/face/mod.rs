@@ -1,5 +1,6 @@
 //! What Python touches of a request.
 
+pub mod application;
 pub mod environ;
 pub mod generation;
 pub mod state;

@@ -1,16 +1,16 @@
 //! One request in the server, as Python sees it: the value of the context variable while its view runs.
 //!
 //! It is one allocation that points into the receive buffer. `Request`, `g`, the session and the contexts are
-//! Python objects made by the application's own classes on first touch, through the functions of
-//! `bustapi.kernel.serving`; a view that touches none of them pays for none.
+//! Python objects made by the application's own classes on first touch, through its dialect; a view that touches
+//! none of them pays for none.
 
+use super::application::App;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
 use crate::http::{Target, Version, percent_decode_path};
 use crate::py::ffi::Body;
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub struct RequestState {
     request: Request,
     peer: Arc<PeerAddr>,
     pinned: Arc<Budget>,
-    app: Py<PyAny>,
+    app: Arc<App>,
     url_rule: Option<Py<PyAny>>,
     view_args: Option<Py<PyAny>>,
     routing_exception: Option<Py<PyAny>>,
@@ -38,18 +38,8 @@ struct Made {
     request_context: Option<Py<PyAny>>,
 }
 
-/// `bustapi.kernel.serving`, whose functions make the Python objects.
-pub fn kernel(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static NATIVE: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let module = NATIVE.get_or_try_init(py, || {
-        py.import("bustapi.kernel.serving")
-            .map(|m| m.into_any().unbind())
-    })?;
-    Ok(module.bind(py))
-}
-
 impl RequestState {
-    pub fn new(request: Request, peer: Arc<PeerAddr>, pinned: Arc<Budget>, app: Py<PyAny>) -> Self {
+    pub fn new(request: Request, peer: Arc<PeerAddr>, pinned: Arc<Budget>, app: Arc<App>) -> Self {
         Self {
             request,
             peer,
@@ -77,10 +67,36 @@ impl RequestState {
         self.routing_exception = Some(exception);
     }
 
-    /// The view touched something that concerns the response: its session, or the request context, on which
-    /// functions to run after the request are kept.
+    /// Something of the request concerns the response: its session, which was touched or may have to be kept
+    /// alive, or the request context, on which functions to run after the request are kept.
     pub fn concerns_response(&self) -> bool {
-        self.made.session.is_some() || self.made.request_context.is_some()
+        self.made.session.is_some()
+            || self.made.request_context.is_some()
+            || self.has_session_cookie()
+    }
+
+    pub fn has_request_context(&self) -> bool {
+        self.made.request_context.is_some()
+    }
+
+    /// Whether a context was made, which has to be left.
+    pub fn has_contexts(&self) -> bool {
+        self.made.request_context.is_some() || self.made.app_context.is_some()
+    }
+
+    fn has_session_cookie(&self) -> bool {
+        let Some(name) = &self.app.session_cookie else {
+            return false;
+        };
+        // RFC 6265 5.4 has one Cookie field; clients that send several are read as if they had not.
+        self.request
+            .fields()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(b"cookie"))
+            .flat_map(|(_, value)| value.split(|b| *b == b';'))
+            .any(|pair| {
+                let pair = pair.trim_ascii_start();
+                pair.len() > name.len() && pair.starts_with(name) && pair[name.len()] == b'='
+            })
     }
 
     /// The view's keyword arguments, if it has any.
@@ -135,8 +151,8 @@ impl RequestState {
         (path, query.map_or(&[][..], |span| self.request.text(span)))
     }
 
-    /// Lends a lazily made object, making it with `kernel.native.<maker>` on first touch. No borrow is held
-    /// across the call.
+    /// Lends a lazily made object, making it with the dialect's `maker` on first touch. No borrow is held across
+    /// the call.
     fn made<'py>(
         slf: &Bound<'py, Self>,
         slot: fn(&mut Made) -> &mut Option<Py<PyAny>>,
@@ -148,9 +164,9 @@ impl RequestState {
             if let Some(made) = slot(&mut this.made) {
                 return Ok(made.clone_ref(py).into_bound(py));
             }
-            this.app.clone_ref(py)
+            Arc::clone(&this.app)
         };
-        let made = kernel(py)?.call_method1(maker, (app, slf))?;
+        let made = app.call(maker, (&app.object, slf))?;
         let mut this = slf.try_borrow_mut()?;
         // The maker may have set it itself.
         Ok(slot(&mut this.made)
@@ -168,6 +184,15 @@ fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
             py,
             &bytes.iter().map(|b| char::from(*b)).collect::<String>(),
         ),
+    }
+}
+
+/// What joins the values of repeated fields: RFC 9110 5.3, and RFC 9113 8.2.3 for cookies.
+fn separator(name: &[u8]) -> &'static [u8] {
+    if name.eq_ignore_ascii_case(b"cookie") {
+        b"; "
+    } else {
+        b","
     }
 }
 
@@ -260,11 +285,23 @@ impl RequestState {
         Ok(list)
     }
 
-    /// The first field of this name (any case), or None.
+    /// The value of a field (any case), or None. Repeated fields are one value, as in a WSGI environment.
     fn header<'py>(&self, py: Python<'py>, name: &str) -> Option<Bound<'py, PyString>> {
-        self.request
-            .field(name.as_bytes())
-            .map(|value| latin1(py, value))
+        let mut values = self
+            .request
+            .fields()
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value);
+        let first = values.next()?;
+        let Some(second) = values.next() else {
+            return Some(latin1(py, first));
+        };
+        let mut joined = first.to_vec();
+        for value in std::iter::once(second).chain(values) {
+            joined.extend_from_slice(separator(name.as_bytes()));
+            joined.extend_from_slice(value);
+        }
+        Some(latin1(py, &joined))
     }
 
     /// Host as sent, or the authority of an absolute target (RFC 9112 3.2.2).
@@ -344,7 +381,7 @@ impl RequestState {
 
     #[getter]
     fn app(&self, py: Python<'_>) -> Py<PyAny> {
-        self.app.clone_ref(py)
+        self.app.object.clone_ref(py)
     }
 
     #[getter]
@@ -401,13 +438,16 @@ impl RequestState {
         self.made.g = value;
     }
 
+    /// The session; reading it marks it as accessed.
     #[getter]
     fn get_session<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        Self::made(
+        let session = Self::made(
             slf,
             |made| &mut made.session,
             pyo3::intern!(slf.py(), "open_session"),
-        )
+        )?;
+        session.setattr(pyo3::intern!(slf.py(), "accessed"), true)?;
+        Ok(session)
     }
 
     #[setter]
@@ -538,6 +578,9 @@ impl RequestState {
             }));
             let value = latin1(py, value);
             match environ.get_item(&key)? {
+                Some(first) if name.eq_ignore_ascii_case(b"cookie") => {
+                    environ.set_item(&key, format!("{first}; {value}"))?;
+                }
                 Some(first) => environ.set_item(&key, format!("{first},{value}"))?,
                 None => environ.set_item(&key, value)?,
             }

@@ -1,33 +1,27 @@
 //! One request through its view: calls, and what results and exceptions mean.
 
-use super::plan::{Plan, Steps, Table};
-use super::reply::{Reply, Rest};
-use crate::http::{is_field_name, is_field_value};
-use crate::py::face::state::{RequestState, kernel};
+use super::plan::{Plan, Steps};
+use super::reply::Reply;
+use super::response;
+use crate::py::face::application::App;
+use crate::py::face::state::RequestState;
 use crate::py::ffi;
 use crate::py::json;
-use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
-use std::sync::Arc;
 
 const HTML: &[u8] = b"text/html; charset=utf-8";
 const JSON: &[u8] = b"application/json";
 
-/// The parts of a table that running a request needs; cheap to clone for another thread.
-pub struct App {
-    pub object: Py<PyAny>,
-    pub json: Option<Arc<json::DumpOptions>>,
-}
-
-impl App {
-    pub fn of(py: Python<'_>, table: &Table) -> Self {
-        Self {
-            object: table.app.clone_ref(py),
-            json: table.json.clone(),
-        }
-    }
+/// What a request ended with instead of a response, by where it came from: that decides who is asked about it.
+pub enum Failed {
+    /// The view, or a function before it: error handlers are asked.
+    InView(PyErr),
+    /// The making of the response, or a function after the view: only the handler of 500 is asked.
+    After(PyErr),
+    /// The whole pipeline, which has asked everybody.
+    Unanswered(PyErr),
 }
 
 /// Runs a sync plan in the entered context, and fills `reply`. Every exception becomes an answer.
@@ -38,20 +32,28 @@ pub fn run(
     state: &Bound<'_, RequestState>,
     reply: &mut Reply,
 ) {
-    let result =
-        match &plan.steps {
-            Steps::Bare => call_view(py, plan, state)
-                .and_then(|value| bare_result(py, app, state, &value, reply)),
-            Steps::Hooks {
-                before,
-                after,
-                teardown,
-            } => run_hooks(py, app, plan, state, (before, after, teardown), reply),
-            Steps::Full => full(py, app, state)
-                .and_then(|response| response_to_reply(py, state, &response, reply)),
-        };
-    if let Err(error) = result {
-        fail(py, app, state, error, reply);
+    let failed = match &plan.steps {
+        Steps::Bare => call_view(py, plan, state)
+            .map_err(Failed::InView)
+            .and_then(|value| bare_result(py, app, state, &value, reply).map_err(Failed::After))
+            .err(),
+        Steps::Hooks {
+            before,
+            after,
+            teardown,
+        } => {
+            run_hooks(py, app, plan, state, (before, after, teardown), reply);
+            None
+        }
+        Steps::Full => return run_full(py, app, state, reply),
+    };
+    match failed {
+        Some(failed) => {
+            let error = answer(py, app, state, failed, reply);
+            end(py, app, state, error);
+        }
+        None if matches!(plan.steps, Steps::Bare) => end(py, app, state, None),
+        None => {}
     }
 }
 
@@ -81,17 +83,8 @@ pub fn bare_result(
     if !concerned && plain_result(py, app, value, reply)? {
         return Ok(());
     }
-    let mut response = app
-        .object
-        .bind(py)
-        .call_method1(intern!(py, "make_response"), (value,))?;
-    if concerned {
-        response = kernel(py)?.call_method1(
-            intern!(py, "process_response"),
-            (&app.object, state, response),
-        )?;
-    }
-    response_to_reply(py, state, &response, reply)
+    let response = finished_response(py, app, state, value, &[])?;
+    response::read(py, app, state, &response, reply)
 }
 
 /// str, bytes, dict, list, and these with a status: written as they are. `false`: something else.
@@ -146,23 +139,27 @@ fn run_hooks(
     state: &Bound<'_, RequestState>,
     (before, after, teardown): HookLists<'_>,
     reply: &mut Reply,
-) -> PyResult<()> {
-    let result = hooked_response(py, app, plan, state, before, after);
-    let (response, raised) = match result {
-        Ok(response) => (Ok(response), None),
-        Err(error) => {
-            let raised = error.value(py).clone().into_any();
-            (handle_error(py, app, state, error), Some(raised))
-        }
+) {
+    let result = hooked_response(py, app, plan, state, before, after).and_then(|response| {
+        // Read before the functions of teardown run, as a server has it by then.
+        response::read(py, app, state, &response, reply).map_err(Failed::After)
+    });
+    let unhandled = match result {
+        Ok(()) => None,
+        Err(failed) => answer(py, app, state, failed, reply),
     };
-    // The response is read before the functions of teardown run, as the server would have it by then.
-    let sent = response.and_then(|response| response_to_reply(py, state, &response, reply));
-    for function in teardown {
-        if let Err(error) = function.bind(py).call1((&raised,)) {
-            log(py, app, state, error);
+    // A context that was made may be pushed longer than the request lasts: it knows when to run them.
+    if state
+        .try_borrow()
+        .is_ok_and(|state| !state.has_request_context())
+    {
+        for function in teardown {
+            if let Err(error) = function.bind(py).call1((&unhandled,)) {
+                log(py, app, state, error);
+            }
         }
     }
-    sent
+    end(py, app, state, unhandled);
 }
 
 fn hooked_response<'py>(
@@ -172,10 +169,10 @@ fn hooked_response<'py>(
     state: &Bound<'py, RequestState>,
     before: &[Py<PyAny>],
     after: &[Py<PyAny>],
-) -> PyResult<Bound<'py, PyAny>> {
+) -> Result<Bound<'py, PyAny>, Failed> {
     let mut value = None;
     for function in before {
-        let result = function.bind(py).call0()?;
+        let result = function.bind(py).call0().map_err(Failed::InView)?;
         if !result.is_none() {
             value = Some(result);
             break;
@@ -183,14 +180,24 @@ fn hooked_response<'py>(
     }
     let value = match value {
         Some(value) => value,
-        None => call_view(py, plan, state)?,
+        None => call_view(py, plan, state).map_err(Failed::InView)?,
     };
+    finished_response(py, app, state, &value, after).map_err(Failed::After)
+}
+
+fn finished_response<'py>(
+    py: Python<'py>,
+    app: &App,
+    state: &Bound<'py, RequestState>,
+    value: &Bound<'py, PyAny>,
+    after: &[Py<PyAny>],
+) -> PyResult<Bound<'py, PyAny>> {
     let mut response = app
         .object
         .bind(py)
         .call_method1(intern!(py, "make_response"), (value,))?;
     if state.try_borrow()?.concerns_response() {
-        return kernel(py)?.call_method1(
+        return app.call(
             intern!(py, "process_response"),
             (&app.object, state, response),
         );
@@ -200,47 +207,79 @@ fn hooked_response<'py>(
     }
     if state.try_borrow()?.concerns_response() {
         // An after_request function touched the session.
-        response = kernel(py)?.call_method1(intern!(py, "finish_session"), (state, response))?;
+        response = app.call(
+            intern!(py, "finish_session"),
+            (&app.object, state, response),
+        )?;
     }
     Ok(response)
 }
 
-/// The dialect's whole pipeline.
-fn full<'py>(
-    py: Python<'py>,
-    app: &App,
-    state: &Bound<'py, RequestState>,
-) -> PyResult<Bound<'py, PyAny>> {
-    kernel(py)?.call_method1(intern!(py, "full_dispatch"), (&app.object, state))
+/// The dialect's whole pipeline, which also leaves the contexts.
+pub fn run_full(py: Python<'_>, app: &App, state: &Bound<'_, RequestState>, reply: &mut Reply) {
+    let result = app
+        .call(intern!(py, "full_dispatch"), (&app.object, state))
+        .and_then(|rendered| response::from_rendered(&rendered, reply));
+    if let Err(error) = result {
+        answer(py, app, state, Failed::Unanswered(error), reply);
+    }
 }
 
-/// Error handlers of the application, then what is left of the pipeline; returns a response or raises.
-fn handle_error<'py>(
-    py: Python<'py>,
-    app: &App,
-    state: &Bound<'py, RequestState>,
-    error: PyErr,
-) -> PyResult<Bound<'py, PyAny>> {
-    kernel(py)?.call_method1(
-        intern!(py, "handle_error"),
-        (&app.object, state, error.value(py)),
-    )
-}
-
-/// An exception that left the view or the pipeline becomes the application's answer, or a plain 500.
-pub fn fail(
+/// What ended a request becomes the application's answer, or a plain 500. Returns what nothing handled.
+pub fn answer(
     py: Python<'_>,
     app: &App,
     state: &Bound<'_, RequestState>,
-    error: PyErr,
+    failed: Failed,
     reply: &mut Reply,
-) {
+) -> Option<Py<PyAny>> {
     reply.clear();
-    let answered = handle_error(py, app, state, error)
-        .and_then(|response| response_to_reply(py, state, &response, reply));
-    if let Err(error) = answered {
+    let (error, in_view) = match failed {
+        Failed::InView(error) => (error, true),
+        Failed::After(error) => (error, false),
+        Failed::Unanswered(error) => {
+            let unhandled = error.clone_ref(py).into_value(py).into_any();
+            log(py, app, state, error);
+            internal_error(reply);
+            return Some(unhandled);
+        }
+    };
+    // With its traceback, which an exception that was fetched has not got of itself before 3.12.
+    let raised = error.into_value(py).into_any();
+    let answered = app
+        .call(
+            intern!(py, "answer_error"),
+            (&app.object, state, &raised, in_view),
+        )
+        .and_then(|answered| {
+            let (response, unhandled): (Bound<'_, PyAny>, Option<Py<PyAny>>) =
+                answered.extract()?;
+            response::read(py, app, state, &response, reply)?;
+            Ok(unhandled)
+        });
+    match answered {
+        Ok(unhandled) => unhandled,
+        Err(error) => {
+            log(py, app, state, error);
+            internal_error(reply);
+            Some(raised)
+        }
+    }
+}
+
+/// The request is over for the application: leaves the contexts that were made.
+pub fn end(
+    py: Python<'_>,
+    app: &App,
+    state: &Bound<'_, RequestState>,
+    unhandled: Option<Py<PyAny>>,
+) {
+    if state.try_borrow().is_ok_and(|state| !state.has_contexts()) {
+        return;
+    }
+    let left = app.call(intern!(py, "end_request"), (&app.object, state, unhandled));
+    if let Err(error) = left {
         log(py, app, state, error);
-        internal_error(reply);
     }
 }
 
@@ -257,85 +296,11 @@ pub fn internal_error(reply: &mut Reply) {
 
 /// Tells the application's log; what cannot be logged goes to `sys.unraisablehook`.
 pub fn log(py: Python<'_>, app: &App, state: &Bound<'_, RequestState>, error: PyErr) {
-    let logged = kernel(py).and_then(|kernel| {
-        kernel.call_method1(
-            intern!(py, "log_failure"),
-            (&app.object, state, error.value(py)),
-        )
-    });
+    let logged = app.call(
+        intern!(py, "log_failure"),
+        (&app.object, state, error.clone_ref(py).into_value(py)),
+    );
     if logged.is_err() {
         error.write_unraisable(py, None);
     }
-}
-
-/// Reads a response object into `reply`: its own fields where it is the stock class, else what it says as a
-/// WSGI application.
-pub fn response_to_reply(
-    py: Python<'_>,
-    state: &Bound<'_, RequestState>,
-    response: &Bound<'_, PyAny>,
-    reply: &mut Reply,
-) -> PyResult<()> {
-    let parts = kernel(py)?.call_method1(intern!(py, "render"), (response, state))?;
-    let parts = parts.cast::<PyTuple>()?;
-    let (status, reason, fields, body) = (
-        parts.get_item(0)?,
-        parts.get_item(1)?,
-        parts.get_item(2)?,
-        parts.get_item(3)?,
-    );
-    reply.status = status.extract()?;
-    if !(200..=999).contains(&reply.status) {
-        return Err(PyValueError::new_err(format!(
-            "{} is not the status of a final response",
-            reply.status
-        )));
-    }
-    if let Ok(reason) = reason.cast::<PyString>() {
-        let reason = encode_latin1(reason)?;
-        if !is_field_value(&reason) {
-            return Err(PyValueError::new_err(
-                "a reason phrase must not contain control characters",
-            ));
-        }
-        reply.reason = Some(reason);
-    }
-    let mut length = None;
-    for pair in fields.cast::<PyList>()?.iter() {
-        let pair = pair.cast_into::<PyTuple>()?;
-        let (name, value) = (pair.get_item(0)?, pair.get_item(1)?);
-        let (name, value) = (encode_latin1(name.cast()?)?, encode_latin1(value.cast()?)?);
-        if !is_field_name(&name) || !is_field_value(&value) {
-            return Err(PyValueError::new_err(format!(
-                "the response header {:?} has a name or value that cannot be sent",
-                String::from_utf8_lossy(&name)
-            )));
-        }
-        if name.eq_ignore_ascii_case(b"content-length") {
-            length = std::str::from_utf8(&value)
-                .ok()
-                .and_then(|v| v.parse::<u64>().ok());
-            continue;
-        }
-        reply.field(&name, &value);
-    }
-    if let Ok(bytes) = body.cast::<PyBytes>() {
-        reply.set_bytes(bytes);
-    } else {
-        reply.rest = Rest::Stream(body.unbind(), length);
-    }
-    Ok(())
-}
-
-fn encode_latin1(text: &Bound<'_, PyString>) -> PyResult<Vec<u8>> {
-    let text = text.to_str()?;
-    if text.is_ascii() {
-        return Ok(text.as_bytes().to_vec());
-    }
-    text.chars()
-        .map(|c| u8::try_from(u32::from(c)))
-        .collect::<Result<_, _>>()
-        .map_err(|_| {
-            PyValueError::new_err(format!("the response header value {text:?} is not latin-1"))
-        })
 }

@@ -4,6 +4,7 @@ pub mod invoke;
 pub mod plan;
 pub mod pool;
 pub mod reply;
+pub mod response;
 pub mod service;
 pub mod stream;
 pub mod task;

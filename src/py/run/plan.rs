@@ -1,13 +1,14 @@
 //! What the server knows of an application: its rules as a router, and for each rule how its view is run.
 //!
-//! Built from Python by `bustapi.kernel.serving` for one value of the application's generation; a later value
+//! Built by the application's dialect for one value of the application's generation; a later value
 //! makes the table stale, and it is built again before the next request is answered.
 
 use super::watch::Watch;
+use crate::py::face::application::App;
 use crate::py::json::DumpOptions;
 use crate::py::route::Router as PyRouter;
+use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyList, PyTuple};
 use std::sync::Arc;
 
@@ -42,6 +43,8 @@ pub struct Plan {
     pub view: Py<PyAny>,
     pub mode: Mode,
     pub steps: Steps,
+    /// OPTIONS is answered for the view.
+    pub automatic_options: bool,
 }
 
 /// One application at one generation.
@@ -50,9 +53,7 @@ pub struct Table {
     pub router: Py<PyRouter>,
     plans: Vec<Option<Arc<Plan>>>,
     rules: Py<PyList>,
-    pub app: Py<PyAny>,
-    /// What dict and list results are written with; None when the application's provider must do it.
-    pub json: Option<Arc<DumpOptions>>,
+    pub app: Arc<App>,
     /// How a request without a rule is run: 404, 405, redirects, automatic OPTIONS.
     pub unmatched: Arc<Plan>,
     pub watch: Watch,
@@ -60,50 +61,38 @@ pub struct Table {
     pub host_matching: bool,
 }
 
-/// `bustapi.kernel.serving`.
-fn planner(py: Python<'_>) -> PyResult<&Bound<'_, PyAny>> {
-    static PLANNER: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
-    let module = PLANNER.get_or_try_init(py, || {
-        py.import("bustapi.kernel.serving")
-            .map(|m| m.into_any().unbind())
-    })?;
-    Ok(module.bind(py))
-}
-
 impl Table {
-    /// Asks Python for the application as it is now.
+    /// Asks the dialect for the application as it is now.
     pub fn build(py: Python<'_>, app: &Py<PyAny>, generation: u64) -> PyResult<Self> {
-        let table = planner(py)?.call_method1("table", (app,))?;
+        let dialect = app.bind(py).getattr(intern!(py, "_dialect"))?;
+        let table = dialect.call_method1(intern!(py, "table"), (app,))?;
         let rules: Bound<'_, PyList> = table.getattr("rules")?.extract()?;
-        let router: Py<PyRouter> = table.getattr("router")?.extract()?;
-        let json = match table
-            .getattr("json")?
-            .extract::<Option<String>>()?
-            .as_deref()
-        {
-            Some("compact") => Some(Arc::new(DumpOptions::compact())),
-            Some("debug") => Some(Arc::new(DumpOptions::debug())),
-            _ => None,
-        };
+        let cookie: Option<String> = table.getattr("session_cookie")?.extract()?;
         let unmatched = Plan {
             rule: py.None(),
             view: py.None(),
             mode: mode(&table.getattr("unmatched_mode")?)?,
             steps: Steps::Full,
+            automatic_options: false,
         };
         Ok(Self {
             generation,
-            router,
+            router: table.getattr("router")?.extract()?,
             plans: (0..rules.len()).map(|_| None).collect(),
             rules: rules.unbind(),
-            app: app.clone_ref(py),
-            json,
             unmatched: Arc::new(unmatched),
             watch: Watch::new(
                 table.getattr("watch")?.cast()?,
                 table.getattr("receivers")?.cast()?,
             )?,
             host_matching: table.getattr("host_matching")?.extract()?,
+            app: Arc::new(App {
+                object: app.clone_ref(py),
+                json: json_options(&table.getattr("json")?)?,
+                session_cookie: cookie.map(String::into_bytes),
+                response_class: table.getattr("response_class")?.extract()?,
+                dialect: dialect.unbind(),
+            }),
         })
     }
 
@@ -113,18 +102,38 @@ impl Table {
             return Ok(Arc::clone(plan));
         }
         let rule_object = self.rules.bind(py).get_item(rule)?;
-        let spec = planner(py)?.call_method1("describe", (&self.app, &rule_object))?;
+        let spec = self
+            .app
+            .call(intern!(py, "describe"), (&self.app.object, &rule_object))?;
         let plan = Arc::new(Plan {
             rule: rule_object.unbind(),
             view: spec.getattr("view")?.unbind(),
             mode: mode(&spec.getattr("mode")?)?,
             steps: steps(&spec)?,
+            automatic_options: spec.getattr("automatic_options")?.is_truthy()?,
         });
         if let Some(slot) = self.plans.get_mut(rule) {
             *slot = Some(Arc::clone(&plan));
         }
         Ok(plan)
     }
+}
+
+/// `bustapi.kernel.plan.JsonStyle`.
+fn json_options(style: &Bound<'_, PyAny>) -> PyResult<Option<DumpOptions>> {
+    if style.is_none() {
+        return Ok(None);
+    }
+    let layout = if style.getattr("indented")?.is_truthy()? {
+        DumpOptions::debug()
+    } else {
+        DumpOptions::compact()
+    };
+    Ok(Some(DumpOptions {
+        sort_keys: style.getattr("sort_keys")?.is_truthy()?,
+        ensure_ascii: style.getattr("ensure_ascii")?.is_truthy()?,
+        ..layout
+    }))
 }
 
 fn mode(name: &Bound<'_, PyAny>) -> PyResult<Mode> {

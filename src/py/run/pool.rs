@@ -1,12 +1,13 @@
 //! Views that may block: a bounded queue, served by Python threads.
 
-use super::invoke::{self, App};
+use super::invoke::{self, Failed};
 use super::plan::Plan;
 use super::reply::{Reply, Rest};
 use super::service::Message;
 use super::stream::{self, Piece};
 use crate::conn::Key;
 use crate::net::Mailbox;
+use crate::py::face::application::App;
 use crate::py::face::state::RequestState;
 use crate::py::ffi::{self, Context};
 use pyo3::prelude::*;
@@ -24,12 +25,14 @@ pub struct Job {
 
 impl Job {
     /// Runs it on the calling thread; the request is over when this returns.
-    pub fn run_inline(self, py: Python<'_>, _current: &Bound<'_, PyAny>, reply: &mut Reply) {
+    pub fn run_inline(self, py: Python<'_>, reply: &mut Reply) {
         let state = self.state.bind(py);
         match self.context.enter(py) {
             // The state is the context's value of the variable since the context was made.
             Ok(_entered) => invoke::run(py, &self.app, &self.plan, state, reply),
-            Err(error) => invoke::fail(py, &self.app, state, error, reply),
+            Err(error) => {
+                invoke::answer(py, &self.app, state, Failed::Unanswered(error), reply);
+            }
         }
         drop(self.context);
         RequestState::release(state, ffi::reference_count(state.as_any()) > 1);
@@ -77,18 +80,26 @@ impl PoolQueue {
         while let Some((job, mailbox)) = py.detach(|| self.next()) {
             let key = job.key;
             let mut reply = Box::new(Reply::default());
-            let current = py.None();
-            job.run_inline(py, current.bind(py), &mut reply);
+            let context = job.context.clone_ref(py);
+            job.run_inline(py, &mut reply);
             match std::mem::replace(&mut reply.rest, Rest::Nothing) {
                 Rest::Stream(iterator, length) => {
                     let flow = Flow::new();
                     reply.rest = Rest::Pushed(Pushing(Arc::clone(&flow)), length);
-                    mailbox.send(Message::Reply { key, reply });
-                    push(py, iterator.bind(py), key, &mailbox, &flow);
+                    mailbox.send(Message::Reply {
+                        key,
+                        reply,
+                        context: None,
+                    });
+                    push(py, iterator.bind(py), &context, key, &mailbox, &flow);
                 }
                 rest => {
                     reply.rest = rest;
-                    mailbox.send(Message::Reply { key, reply });
+                    mailbox.send(Message::Reply {
+                        key,
+                        reply,
+                        context: None,
+                    });
                 }
             }
         }
@@ -123,12 +134,13 @@ impl PoolQueue {
 fn push(
     py: Python<'_>,
     iterator: &Bound<'_, PyAny>,
+    context: &Context,
     key: Key,
     mailbox: &Mailbox<Message>,
     flow: &Flow,
 ) {
     let complete = loop {
-        match stream::next(iterator) {
+        match stream::next(iterator, Some(context)) {
             Ok(Piece::Data(data)) => {
                 mailbox.send(Message::Piece { key, data });
                 if !py.detach(|| flow.wait()) {
@@ -142,7 +154,7 @@ fn push(
             }
         }
     };
-    stream::close(iterator);
+    stream::close(iterator, Some(context));
     mailbox.send(Message::End { key, complete });
 }
 

@@ -152,6 +152,6 @@ impl Payload for Kept {
 
 impl Drop for Kept {
     fn drop(&mut self) {
-        Python::attach(|py| super::stream::close(self.0.bind(py)));
+        Python::attach(|py| super::stream::close(self.0.bind(py), None));
     }
 }

@@ -3,7 +3,7 @@
 //! Rules: attach once a turn; hold no borrow of a connection across a call into Python; nothing a view raises
 //! or does leaves this file; at most one request of a connection is in Python.
 
-use super::invoke::{self, App};
+use super::invoke::{self, Failed};
 use super::plan::{Mode, Plan, Table};
 use super::pool::{Job, PoolQueue, Pushing};
 use super::reply::{Begun, Reply};
@@ -11,8 +11,10 @@ use super::stream::{self, Piece};
 use super::task::{self, LoopHost};
 use crate::buf::Budget;
 use crate::conn::{Batch, Key, Phase, Service};
+use crate::http::Method;
 use crate::net::Mailbox;
-use crate::py::face::state::RequestState;
+use crate::py::face::application::App;
+use crate::py::face::state::{RequestState, internal};
 use crate::py::ffi::{self, Context};
 use crate::py::route::Found;
 use pyo3::prelude::*;
@@ -23,8 +25,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What pool threads and tasks send to the reactor.
 pub enum Message {
-    /// A request's answer.
-    Reply { key: Key, reply: Box<Reply> },
+    /// A request's answer, and where a body that is generated is to be pulled.
+    Reply {
+        key: Key,
+        reply: Box<Reply>,
+        context: Option<Context>,
+    },
     /// A piece of the streamed answer that a pool thread produces.
     Piece { key: Key, data: Vec<u8> },
     /// The stream is over; `false`: it failed, and the client must be able to tell.
@@ -33,14 +39,17 @@ pub enum Message {
 
 /// A streamed answer.
 enum Stream {
-    /// Pulled here, as the client takes it.
-    Inline(Py<PyAny>),
+    /// Pulled here, as the client takes it, in the context of the view.
+    Inline(Py<PyAny>, Option<Context>),
     /// Pushed by a pool thread, which waits while the flow is closed.
     Pool(Pushing),
 }
 
 /// A streamed answer's pieces in one turn, so that one endless stream leaves time for others.
 const PIECES: usize = 64;
+
+/// The longest name of a host in bytes (RFC 1035 2.3.4).
+const HOST: u32 = 255;
 
 pub struct PyService {
     app: Py<PyAny>,
@@ -49,7 +58,6 @@ pub struct PyService {
     pinned: Arc<Budget>,
     mailbox: Option<Arc<Mailbox<Message>>>,
     table: Option<Table>,
-    running: Option<Arc<App>>,
     reply: Reply,
     /// Answers under way outside of the turn.
     streams: HashMap<Key, Stream>,
@@ -77,7 +85,6 @@ impl PyService {
             pinned,
             mailbox: None,
             table: None,
-            running: None,
             reply: Reply::default(),
             streams: HashMap::new(),
             pool: None,
@@ -114,25 +121,23 @@ impl PyService {
         {
             return Ok(());
         }
-        let table = Table::build(py, &self.app, generation)?;
-        self.running = Some(Arc::new(App::of(py, &table)));
-        self.table = Some(table);
+        self.table = Some(Table::build(py, &self.app, generation)?);
         Ok(())
     }
 
     /// Matches the request and finds its plan. An error here is the application's (a converter raised, say).
     fn plan(&mut self, py: Python<'_>, state: &Bound<'_, RequestState>) -> PyResult<Arc<Plan>> {
         let Some(table) = self.table.as_mut() else {
-            return Err(crate::py::face::state::internal(
-                "the application has no table",
-            ));
+            return Err(internal("the application has no table"));
         };
         let found = {
             let this = state.try_borrow()?;
-            table
-                .router
-                .get()
-                .find(py, this.request(), table.host_matching)?
+            let request = this.request();
+            match request.head.host {
+                // Longer than a name can be: the dialect refuses it.
+                Some(host) if host.len > HOST => Found::Python,
+                _ => table.router.get().find(py, request, table.host_matching)?,
+            }
         };
         match found {
             Found::Rule { rule, view_args } => {
@@ -141,6 +146,11 @@ impl PyService {
                     plan.rule.clone_ref(py),
                     view_args.map(|args| args.unbind().into_any()),
                 );
+                if plan.automatic_options
+                    && state.try_borrow()?.request().head.method == Method::Options
+                {
+                    return Ok(Arc::clone(&table.unmatched));
+                }
                 Ok(plan)
             }
             // No rule, or one that Python has to look at (custom converters): the dialect's own matching decides.
@@ -157,17 +167,12 @@ impl PyService {
             return Ok(());
         };
         let peer = Arc::clone(conn.peer());
-        let state = RequestState::new(
-            request,
-            peer,
-            Arc::clone(&self.pinned),
-            self.app.clone_ref(py),
-        );
-        let state = Bound::new(py, state)?;
         self.refresh(py)?;
-        let Some(app) = self.running.clone() else {
-            return Ok(());
+        let Some(app) = self.table.as_ref().map(|table| Arc::clone(&table.app)) else {
+            return Err(internal("the application has no table"));
         };
+        let state = RequestState::new(request, peer, Arc::clone(&self.pinned), Arc::clone(&app));
+        let state = Bound::new(py, state)?;
         let context = Context::copy_current(py)?;
         let plan = {
             let _entered = context.enter(py)?;
@@ -182,15 +187,17 @@ impl PyService {
                 }
                 Ok(plan) => Some(plan),
                 Err(error) => {
-                    invoke::fail(py, &app, &state, error, &mut self.reply);
+                    // A converter of the application, or the description of a rule.
+                    let failed = Failed::InView(error);
+                    let unhandled = invoke::answer(py, &app, &state, failed, &mut self.reply);
+                    invoke::end(py, &app, &state, unhandled);
                     None
                 }
             }
         };
         match plan {
             None => {
-                self.answer(py, batch, key);
-                drop(context);
+                self.answer(py, batch, key, Some(context));
                 RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
             }
             Some(plan) if plan.mode == Mode::Pool => self.to_pool(
@@ -204,14 +211,20 @@ impl PyService {
                     state: state.unbind(),
                     context,
                 },
-            ),
+            )?,
             Some(plan) => self.to_loop(py, batch, key, app, plan, state, context)?,
         }
         Ok(())
     }
 
-    /// Sends `self.reply` on its connection.
-    fn answer(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
+    /// Sends `self.reply` on its connection; a body that is generated is pulled in `context`.
+    fn answer(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+        context: Option<Context>,
+    ) {
         let Some((conn, shared)) = batch.conn(key) else {
             return self.reply.clear();
         };
@@ -221,7 +234,7 @@ impl PyService {
         match self.reply.send(conn, shared) {
             None => batch.advance(key),
             Some(Begun::Pull(iterator)) => {
-                self.streams.insert(key, Stream::Inline(iterator));
+                self.streams.insert(key, Stream::Inline(iterator, context));
                 self.pull(py, batch, key);
             }
             Some(Begun::Pushed(flow)) => {
@@ -230,12 +243,21 @@ impl PyService {
         }
     }
 
-    fn to_pool(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key, job: Job) {
+    fn to_pool(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+        job: Job,
+    ) -> PyResult<()> {
         let (Some(pool), Some(mailbox)) = (&self.pool, &self.mailbox) else {
             // No pool in this server: the view runs here.
             self.reply.clear();
-            job.run_inline(py, self.current.bind(py), &mut self.reply);
-            return self.answer(py, batch, key);
+            self.hide_loop(py)?;
+            let context = job.context.clone_ref(py);
+            job.run_inline(py, &mut self.reply);
+            self.answer(py, batch, key, Some(context));
+            return Ok(());
         };
         if let Err(job) = pool.submit(job, Arc::clone(mailbox)) {
             drop(job);
@@ -244,8 +266,9 @@ impl PyService {
             self.reply.field(b"Retry-After", b"1");
             self.reply.content_type = Some(b"text/plain; charset=utf-8");
             self.reply.body.extend_from_slice(b"The server is busy.\n");
-            self.answer(py, batch, key);
+            self.answer(py, batch, key, None);
         }
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -260,14 +283,14 @@ impl PyService {
         context: Context,
     ) -> PyResult<()> {
         let (Some(host), Some(mailbox)) = (&self.host, &self.mailbox) else {
-            invoke::fail(
-                py,
-                &app,
-                &state,
-                crate::py::face::state::internal("an async view needs a server with an event loop"),
-                &mut self.reply,
-            );
-            self.answer(py, batch, key);
+            // The application had nothing asynchronous when it was started: the pipeline runs the coroutine.
+            self.reply.clear();
+            {
+                let _entered = context.enter(py)?;
+                invoke::run_full(py, &app, &state, &mut self.reply);
+            }
+            self.answer(py, batch, key, Some(context));
+            RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
             return Ok(());
         };
         let host = host.clone_ref(py);
@@ -285,8 +308,9 @@ impl PyService {
         self.show_loop(py)?;
         self.reply.clear();
         let schedule = Some(host.schedule(py));
+        let context = start.context.clone_ref(py);
         if task::start(py, &host, start, &mut self.reply, schedule)? {
-            self.answer(py, batch, key);
+            self.answer(py, batch, key, Some(context));
         }
         Ok(())
     }
@@ -294,9 +318,13 @@ impl PyService {
     fn take_messages(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
         for message in std::mem::take(batch.messages) {
             match message {
-                Message::Reply { key, reply } => {
+                Message::Reply {
+                    key,
+                    reply,
+                    context,
+                } => {
                     self.reply = *reply;
-                    self.answer(py, batch, key);
+                    self.answer(py, batch, key, context);
                 }
                 Message::Piece { key, data } => {
                     let Some((conn, shared)) = batch.conn(key) else {
@@ -317,8 +345,11 @@ impl PyService {
 
     /// Pulls pieces of an inline stream while the client takes them.
     fn pull(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
-        let iterator = match self.streams.get(&key) {
-            Some(Stream::Inline(iterator)) => iterator.clone_ref(py),
+        let (iterator, context) = match self.streams.get(&key) {
+            Some(Stream::Inline(iterator, context)) => (
+                iterator.clone_ref(py),
+                context.as_ref().map(|context| context.clone_ref(py)),
+            ),
             Some(Stream::Pool(flow)) => {
                 if let Some((conn, shared)) = batch.conn(key) {
                     flow.taken(conn.has_room(shared));
@@ -331,7 +362,7 @@ impl PyService {
             return;
         }
         for _ in 0..PIECES {
-            let piece = stream::next(iterator.bind(py));
+            let piece = stream::next(iterator.bind(py), context.as_ref());
             let Some((conn, shared)) = batch.conn(key) else {
                 break;
             };
@@ -344,13 +375,13 @@ impl PyService {
                 }
                 Ok(Piece::End) => {
                     self.streams.remove(&key);
-                    stream::close(iterator.bind(py));
+                    stream::close(iterator.bind(py), context.as_ref());
                     return self.end_stream(batch, key, true);
                 }
                 Err(error) => {
                     self.streams.remove(&key);
                     error.write_unraisable(py, Some(iterator.bind(py)));
-                    stream::close(iterator.bind(py));
+                    stream::close(iterator.bind(py), context.as_ref());
                     return self.end_stream(batch, key, false);
                 }
             }
@@ -381,8 +412,8 @@ impl PyService {
             .filter(|key| !batch.is_open(*key))
             .collect();
         for key in gone {
-            if let Some(Stream::Inline(iterator)) = self.streams.remove(&key) {
-                stream::close(iterator.bind(py));
+            if let Some(Stream::Inline(iterator, context)) = self.streams.remove(&key) {
+                stream::close(iterator.bind(py), context.as_ref());
             }
         }
     }
@@ -421,7 +452,7 @@ impl PyService {
             if let Err(error) = self.handle(py, batch, key) {
                 error.write_unraisable(py, None);
                 invoke::internal_error(&mut self.reply);
-                self.answer(py, batch, key);
+                self.answer(py, batch, key, None);
             }
         }
         self.drop_orphans(py, batch);

@@ -1,5 +1,6 @@
 //! Bodies that come in pieces from a Python iterator.
 
+use crate::py::ffi::Context;
 use pyo3::exceptions::PyStopIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -11,9 +12,10 @@ pub enum Piece {
     End,
 }
 
-/// The next piece; `str` is sent as UTF-8.
-pub fn next(iterator: &Bound<'_, PyAny>) -> PyResult<Piece> {
+/// The next piece, made in `context`; `str` is sent as UTF-8.
+pub fn next(iterator: &Bound<'_, PyAny>, context: Option<&Context>) -> PyResult<Piece> {
     let py = iterator.py();
+    let _entered = context.map(|context| context.enter(py)).transpose()?;
     let item = match iterator.call_method0(intern!(py, "__next__")) {
         Ok(item) => item,
         Err(error) if error.is_instance_of::<PyStopIteration>(py) => return Ok(Piece::End),
@@ -31,8 +33,10 @@ pub fn next(iterator: &Bound<'_, PyAny>) -> PyResult<Piece> {
 }
 
 /// Calls the iterator's `close`, if it has one. Always called, also when the client has gone.
-pub fn close(iterator: &Bound<'_, PyAny>) {
+pub fn close(iterator: &Bound<'_, PyAny>, context: Option<&Context>) {
     let py = iterator.py();
+    // A context that is entered already is the caller's.
+    let _entered = context.and_then(|context| context.enter(py).ok());
     if let Ok(close) = iterator.getattr(intern!(py, "close")) {
         if let Err(error) = close.call0() {
             error.write_unraisable(py, Some(iterator));

@@ -4,13 +4,15 @@
 //! answer is written with the batch. Otherwise the task's done callback leaves the answer in the reactor's
 //! mailbox and schedules one turn.
 
-use super::invoke::{self, App};
+use super::invoke::{self, Failed};
 use super::plan::{Plan, Steps};
 use super::reply::Reply;
+use super::response;
 use super::service::Message;
 use crate::conn::Key;
 use crate::net::Mailbox;
-use crate::py::face::state::{RequestState, kernel};
+use crate::py::face::application::App;
+use crate::py::face::state::RequestState;
 use crate::py::ffi::{self, Context};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
@@ -127,7 +129,9 @@ pub fn start(
         Ok(task) => task,
         Err(error) => {
             let _entered = start.context.enter(py)?;
-            invoke::fail(py, &start.app, &state, error, reply);
+            let failed = Failed::InView(error);
+            let unhandled = invoke::answer(py, &start.app, &state, failed, reply);
+            invoke::end(py, &start.app, &state, unhandled);
             return Ok(true);
         }
     };
@@ -161,7 +165,7 @@ fn create<'py>(py: Python<'py>, host: &LoopHost, start: &Start) -> PyResult<Boun
     let state = start.state.bind(py);
     let coroutine = match start.plan.steps {
         Steps::Bare => invoke::call_view(py, &start.plan, state)?,
-        Steps::Hooks { .. } | Steps::Full => kernel(py)?.call_method1(
+        Steps::Hooks { .. } | Steps::Full => start.app.call(
             intern!(py, "full_dispatch_async"),
             (&start.app.object, state),
         )?,
@@ -194,17 +198,21 @@ fn finish(
     task: &Bound<'_, PyAny>,
     reply: &mut Reply,
 ) {
-    let answered = task
-        .call_method0(intern!(py, "result"))
-        .and_then(|value| match plan.steps {
-            Steps::Bare => invoke::bare_result(py, app, state, &value, reply),
-            Steps::Hooks { .. } | Steps::Full => {
-                invoke::response_to_reply(py, state, &value, reply)
-            }
-        });
-    if let Err(error) = answered {
-        invoke::fail(py, app, state, error, reply);
-    }
+    let result = task.call_method0(intern!(py, "result"));
+    let failed = match plan.steps {
+        Steps::Bare => match result {
+            Ok(value) => invoke::bare_result(py, app, state, &value, reply)
+                .err()
+                .map(Failed::After),
+            Err(error) => Some(Failed::InView(error)),
+        },
+        Steps::Hooks { .. } | Steps::Full => result
+            .and_then(|rendered| response::from_rendered(&rendered, reply))
+            .err()
+            .map(Failed::Unanswered),
+    };
+    let unhandled = failed.and_then(|failed| invoke::answer(py, app, state, failed, reply));
+    invoke::end(py, app, state, unhandled);
 }
 
 /// The done callback of a request's task. Runs in the request's context.
@@ -230,9 +238,18 @@ impl Done {
         let mut reply = Box::new(Reply::default());
         let state = start.state.bind(py).clone();
         finish(py, &start.app, &start.plan, &state, task, &mut reply);
-        let Start { key, mailbox, .. } = start;
+        let Start {
+            key,
+            mailbox,
+            context,
+            ..
+        } = start;
         RequestState::release(&state, true);
-        let message = Message::Reply { key, reply };
+        let message = Message::Reply {
+            key,
+            reply,
+            context: Some(context),
+        };
         match schedule {
             Some(schedule) => {
                 if mailbox.leave_quietly(message) {
@@ -264,14 +281,23 @@ impl Starter {
             (this.host.clone_ref(py), begin)
         };
         let (key, mailbox) = (begin.key, Arc::clone(&begin.mailbox));
+        let context = begin.context.clone_ref(py);
         let mut reply = Box::new(Reply::default());
         match start(py, &host, begin, &mut reply, None) {
-            Ok(true) => mailbox.send(Message::Reply { key, reply }),
+            Ok(true) => mailbox.send(Message::Reply {
+                key,
+                reply,
+                context: Some(context),
+            }),
             Ok(false) => {}
             Err(error) => {
                 error.write_unraisable(py, None);
                 invoke::internal_error(&mut reply);
-                mailbox.send(Message::Reply { key, reply });
+                mailbox.send(Message::Reply {
+                    key,
+                    reply,
+                    context: None,
+                });
             }
         }
         Ok(())

@@ -77,6 +77,8 @@ fn look_up<'py>(
     name: &Bound<'py, pyo3::types::PyString>,
 ) -> Bound<'py, PyAny> {
     let py = class.py();
+    // Only the type's own lookup gives it a version, found or not; without one every turn would come here.
+    drop(class.getattr(name));
     class
         .mro()
         .iter()

@@ -14,10 +14,13 @@ from .servers import serving
 PROBE = Path(__file__).parents[4] / "shared" / "tools" / "h1probe.py"
 APP = Path(__file__).parents[1] / "apps" / "probe_app.py"
 
+#: SHOULD cases that are not met, by intent. A05: Flask answers `get` as GET, because Werkzeug upper-cases methods.
+DECLINED = {"A05-method-case"}
+
 
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not PROBE.exists(), reason="the probe is not beside this checkout")
-def test_the_probe_finds_no_must_and_no_security_failure(tmp_path: Path) -> None:
+def test_the_probe_finds_nothing_that_is_not_declined(tmp_path: Path) -> None:
     source = APP.read_text().partition("if __name__")[0]
     report = tmp_path / "probe.json"
     with serving(tmp_path, source) as served:
@@ -27,5 +30,12 @@ def test_the_probe_finds_no_must_and_no_security_failure(tmp_path: Path) -> None
             check=False,
             stdout=subprocess.DEVNULL,
         )
-    results = json.loads(report.read_text())
-    assert results
+    outcome = json.loads(report.read_text())
+    assert outcome["alive"]
+    failed = {
+        name: f"{case['level']} {case['desc']}: {case['obs']}"
+        for name, case in outcome["cases"].items()
+        if not case["ok"] and case["level"] != "INFO"
+    }
+    assert len(outcome["cases"]) > 200
+    assert failed.keys() <= DECLINED, failed

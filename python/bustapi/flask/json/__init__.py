@@ -88,4 +88,4 @@ def jsonify(*args: t.Any, **kwargs: t.Any) -> Response:
 
 def _provider() -> JSONProvider | None:
     context = _cv_app.get(None)
-    return None if context is None else context.app.json  # type: ignore[no-any-return]
+    return None if context is None else context.app.json

@@ -34,6 +34,14 @@ class JSONProvider:
     def __init__(self, app: App) -> None:
         self._app: App = weakref.proxy(app)
 
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        # What the server writes on its own depends on attributes such as `sort_keys`.
+        super().__setattr__(name, value)
+        try:
+            self._app._generation.bump()
+        except (AttributeError, ReferenceError):  # still being made, or used without an application
+            pass
+
     def dumps(self, obj: t.Any, **kwargs: t.Any) -> str:
         """Return `obj` as JSON text; a subclass must define it.
 
@@ -157,6 +165,9 @@ class DefaultJSONProvider(JSONProvider):
 
         return json.loads(s, **kwargs)
 
+    # See `Request.json_module`; a subclass that defines `loads` has a function without it.
+    loads.is_plain_json = True  # type: ignore[attr-defined]
+
     def response(self, *args: t.Any, **kwargs: t.Any) -> Response:
         """Return a JSON response; indented in debug mode unless `compact` says otherwise.
 
@@ -183,7 +194,8 @@ class DefaultJSONProvider(JSONProvider):
             body = f"{self.dumps(value, indent=2)}\n"
         else:
             body = f"{self.dumps(value, separators=(',', ':'))}\n"
-        return app.response_class(body, mimetype=self.mimetype)
+        make: t.Any = app.response_class
+        return make(body, mimetype=self.mimetype)  # type: ignore[no-any-return]
 
     def _stock_dumps(self) -> bool:
         return type(self).dumps is _STOCK_DUMPS and "dumps" not in self.__dict__

@@ -53,13 +53,16 @@ class TagDict(JSONTag):
     key = " di"
 
     def check(self, value: t.Any) -> bool:
+        """Take a dict whose only key is that of a tag."""
         return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in self.serializer.tags
 
     def to_json(self, value: t.Any) -> t.Any:
+        """Mark the key, so that it is none."""
         ((key, inner),) = value.items()
         return {f"{key}__": self.serializer.tag(inner)}
 
     def to_python(self, value: t.Any) -> t.Any:
+        """Take the mark off."""
         ((key, inner),) = value.items()
         return {key[:-2]: inner}
 
@@ -70,9 +73,11 @@ class PassDict(JSONTag):
     __slots__ = ()
 
     def check(self, value: t.Any) -> bool:
+        """Take any dict."""
         return isinstance(value, dict)
 
     def to_json(self, value: t.Any) -> t.Any:
+        """Tag the values."""
         tag = self.serializer.tag
         return {key: tag(inner) for key, inner in value.items()}
 
@@ -86,12 +91,15 @@ class TagTuple(JSONTag):
     key = " t"
 
     def check(self, value: t.Any) -> bool:
+        """Take tuples."""
         return isinstance(value, tuple)
 
     def to_json(self, value: t.Any) -> t.Any:
+        """Tag the items of a list."""
         return list(map(self.serializer.tag, value))
 
     def to_python(self, value: t.Any) -> t.Any:
+        """Return the tuple."""
         return tuple(value)
 
 
@@ -101,9 +109,11 @@ class PassList(JSONTag):
     __slots__ = ()
 
     def check(self, value: t.Any) -> bool:
+        """Take lists."""
         return isinstance(value, list)
 
     def to_json(self, value: t.Any) -> t.Any:
+        """Tag the items."""
         return list(map(self.serializer.tag, value))
 
     tag = to_json
@@ -116,14 +126,17 @@ class TagBytes(JSONTag):
     key = " b"
 
     def check(self, value: t.Any) -> bool:
+        """Take bytes."""
         return isinstance(value, bytes)
 
     def to_json(self, value: t.Any) -> t.Any:
+        """Encode in base64."""
         from base64 import b64encode
 
         return b64encode(value).decode("ascii")
 
     def to_python(self, value: t.Any) -> t.Any:
+        """Decode from base64."""
         from base64 import b64decode
 
         return b64decode(value)
@@ -136,12 +149,15 @@ class TagMarkup(JSONTag):
     key = " m"
 
     def check(self, value: t.Any) -> bool:
+        """Take what renders itself as markup."""
         return callable(getattr(value, "__html__", None))
 
     def to_json(self, value: t.Any) -> t.Any:
+        """Render the markup."""
         return str(value.__html__())
 
     def to_python(self, value: t.Any) -> t.Any:
+        """Return the text as safe markup."""
         return Markup(value)
 
 
@@ -152,14 +168,17 @@ class TagUUID(JSONTag):
     key = " u"
 
     def check(self, value: t.Any) -> bool:
+        """Take UUIDs."""
         from uuid import UUID
 
         return isinstance(value, UUID)
 
     def to_json(self, value: t.Any) -> t.Any:
+        """Return the hexadecimal digits."""
         return value.hex
 
     def to_python(self, value: t.Any) -> t.Any:
+        """Return the UUID."""
         from uuid import UUID
 
         return UUID(value)
@@ -172,14 +191,17 @@ class TagDateTime(JSONTag):
     key = " d"
 
     def check(self, value: t.Any) -> bool:
+        """Take datetimes."""
         from datetime import datetime
 
         return isinstance(value, datetime)
 
     def to_json(self, value: t.Any) -> t.Any:
+        """Return the HTTP date."""
         return http_date(value)
 
     def to_python(self, value: t.Any) -> t.Any:
+        """Return the datetime, aware and in whole seconds."""
         return parse_date(value)
 
 

@@ -8,7 +8,7 @@ import typing as t
 from datetime import timedelta
 from itertools import chain
 
-from ...kernel.registry import RegistryDict, RegistryList, watch_map
+from ...kernel.registry import Generation, RegistryDict, RegistryList, watch_map
 from ...werkzeug.exceptions import Aborter, BadRequest, BadRequestKeyError
 from ...werkzeug.routing import BuildError, Map, Rule
 from ...werkzeug.utils import cached_property
@@ -118,6 +118,8 @@ class App(Scaffold):
             )
         self.instance_path = instance_path
         self.config = self.make_config(instance_relative_config)
+        if isinstance(self.config, Config):
+            self.config._generation = self._generation
         self.aborter = self.make_aborter()
         self.json: JSONProvider = self.json_provider_class(self)
 
@@ -143,6 +145,11 @@ class App(Scaffold):
         super().__delattr__(name)
         self._generation.bump()
 
+    @property
+    def generation(self) -> Generation:
+        """The count of changes that what was compiled from the application compares."""
+        return self._generation
+
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:
             raise AssertionError(
@@ -153,7 +160,7 @@ class App(Scaffold):
             )
 
     @cached_property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The import name; for a script the file's name without its extension."""
         if self.import_name != "__main__":
             return self.import_name

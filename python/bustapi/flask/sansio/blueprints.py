@@ -19,7 +19,9 @@ T_after_request = t.TypeVar("T_after_request", bound="ft.AfterRequestCallable[t.
 T_before_request = t.TypeVar("T_before_request", bound="ft.BeforeRequestCallable")
 T_error_handler = t.TypeVar("T_error_handler", bound="ft.ErrorHandlerCallable")
 T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
-T_template_context_processor = t.TypeVar("T_template_context_processor", bound="ft.TemplateContextProcessorCallable")
+T_template_context_processor = t.TypeVar(
+    "T_template_context_processor", bound="ft.TemplateContextProcessorCallable"
+)
 T_template_filter = t.TypeVar("T_template_filter", bound="ft.TemplateFilterCallable")
 T_template_global = t.TypeVar("T_template_global", bound="ft.TemplateGlobalCallable")
 T_template_test = t.TypeVar("T_template_test", bound="ft.TemplateTestCallable")
@@ -291,7 +293,9 @@ class Blueprint(Scaffold):
         self.record_once(lambda state: getattr(state.app, registry).setdefault(None, []).append(f))
 
     @setupmethod
-    def app_template_filter(self, name: str | None = None) -> t.Callable[[T_template_filter], T_template_filter]:
+    def app_template_filter(
+        self, name: str | None = None
+    ) -> t.Callable[[T_template_filter], T_template_filter]:
         """Register the decorated function as a template filter of the application.
 
         Args:
@@ -329,7 +333,9 @@ class Blueprint(Scaffold):
         self._record_jinja("tests", name or f.__name__, f)
 
     @setupmethod
-    def app_template_global(self, name: str | None = None) -> t.Callable[[T_template_global], T_template_global]:
+    def app_template_global(
+        self, name: str | None = None
+    ) -> t.Callable[[T_template_global], T_template_global]:
         """Register the decorated function as a template global of the application.
 
         Args:

@@ -24,7 +24,9 @@ T_after_request = t.TypeVar("T_after_request", bound="ft.AfterRequestCallable[t.
 T_before_request = t.TypeVar("T_before_request", bound="ft.BeforeRequestCallable")
 T_error_handler = t.TypeVar("T_error_handler", bound="ft.ErrorHandlerCallable")
 T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
-T_template_context_processor = t.TypeVar("T_template_context_processor", bound="ft.TemplateContextProcessorCallable")
+T_template_context_processor = t.TypeVar(
+    "T_template_context_processor", bound="ft.TemplateContextProcessorCallable"
+)
 T_url_defaults = t.TypeVar("T_url_defaults", bound="ft.URLDefaultCallable")
 T_url_value_preprocessor = t.TypeVar("T_url_value_preprocessor", bound="ft.URLValuePreprocessorCallable")
 T_route = t.TypeVar("T_route", bound="ft.RouteCallable")
@@ -97,14 +99,16 @@ class Scaffold:
         )
         # Hooks: [blueprint name or None] -> functions in the order they were registered.
         self.before_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.BeforeRequestCallable]] = self._hooks()
-        self.after_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.AfterRequestCallable[t.Any]]] = self._hooks()
+        self.after_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.AfterRequestCallable[t.Any]]] = (
+            self._hooks()
+        )
         self.teardown_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.TeardownCallable]] = self._hooks()
         self.template_context_processors: dict[
             ft.AppOrBlueprintKey, list[ft.TemplateContextProcessorCallable]
         ] = self._hooks({None: [_default_template_ctx_processor]})
-        self.url_value_preprocessors: dict[
-            ft.AppOrBlueprintKey, list[ft.URLValuePreprocessorCallable]
-        ] = self._hooks()
+        self.url_value_preprocessors: dict[ft.AppOrBlueprintKey, list[ft.URLValuePreprocessorCallable]] = (
+            self._hooks()
+        )
         self.url_default_functions: dict[ft.AppOrBlueprintKey, list[ft.URLDefaultCallable]] = self._hooks()
 
     def _hooks(self, items: t.Any = ()) -> t.Any:
@@ -167,7 +171,9 @@ class Scaffold:
 
         return FileSystemLoader(os.path.join(self.root_path, folder))
 
-    def _method_route(self, method: str, rule: str, options: dict[str, t.Any]) -> t.Callable[[T_route], T_route]:
+    def _method_route(
+        self, method: str, rule: str, options: dict[str, t.Any]
+    ) -> t.Callable[[T_route], T_route]:
         if "methods" in options:
             raise TypeError("Use the 'route' decorator to use the 'methods' argument.")
         return self.route(rule, methods=[method], **options)

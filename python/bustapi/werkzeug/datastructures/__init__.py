@@ -40,7 +40,7 @@ from .structures import iter_multi_items as iter_multi_items
 
 def __getattr__(name: str) -> t.Any:
     if name in ("OrderedMultiDict", "ImmutableOrderedMultiDict"):
-        from . import structures
+        from .ordered import find
 
-        return getattr(structures, name)
+        return find(__name__, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,7 @@ import typing as t
 from .structures import ImmutableList
 
 
-class Accept(ImmutableList[t.Tuple[str, float]]):
+class Accept(ImmutableList[tuple[str, float]]):
     """Values with their qualities, the most specific and best first.
 
     Args:
@@ -132,7 +132,9 @@ class MIMEAccept(Accept):
 
     def _value_matches(self, value: str, item: str) -> bool:
         if "/" not in item:
-            return False  # what clients send is ignored when wrong; what the server asks is its author's error
+            return (
+                False  # what clients send is ignored when wrong; what the server asks is its author's error
+            )
         if "/" not in value:
             raise ValueError(f"invalid mimetype {value!r}")
         kind, subtype, params = _mime_parts(value)
@@ -150,17 +152,17 @@ class MIMEAccept(Accept):
     @property
     def accept_html(self) -> bool:
         """Whether the client takes HTML or XHTML."""
-        return "text/html" in self or self.accept_xhtml
+        return "text/html" in self or self.accept_xhtml  # type: ignore[comparison-overlap]
 
     @property
     def accept_xhtml(self) -> bool:
         """Whether the client takes XHTML or XML."""
-        return "application/xhtml+xml" in self or "application/xml" in self
+        return "application/xhtml+xml" in self or "application/xml" in self  # type: ignore[comparison-overlap]
 
     @property
     def accept_json(self) -> bool:
         """Whether the client takes JSON."""
-        return "application/json" in self
+        return "application/json" in self  # type: ignore[comparison-overlap]
 
 
 _locale_split = re.compile(r"[_-]").split

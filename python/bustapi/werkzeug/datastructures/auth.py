@@ -11,7 +11,7 @@ from .structures import CallbackDict
 if t.TYPE_CHECKING:
     import typing_extensions as te
 
-    Params = t.Dict[str, t.Optional[str]]
+    Params = dict[str, t.Optional[str]]
 
 
 def _split(value: str) -> tuple[str, Params | None, str | None]:

@@ -8,7 +8,9 @@ from .mixins import ImmutableDictMixin
 from .structures import CallbackDict
 
 
-def cache_control_property(key: str, empty: t.Any, type: type[t.Any] | None, *, doc: str | None = None) -> t.Any:
+def cache_control_property(
+    key: str, empty: t.Any, type: type[t.Any] | None, *, doc: str | None = None
+) -> t.Any:
     """Return a property for one directive.
 
     Args:
@@ -58,10 +60,8 @@ class _CacheControl(CallbackDict[str, t.Optional[str]]):
         value = self[key]
         if value is None:
             return empty
-        if type is None:
-            return value
         try:
-            return type(value)
+            return value if type is None else type(value)
         except ValueError:
             return None
 

@@ -59,7 +59,9 @@ class ETags(cabc.Collection[str]):
             return "*"
         return ", ".join([f'"{tag}"' for tag in self._strong] + [f'W/"{tag}"' for tag in self._weak])
 
-    def __call__(self, etag: str | None = None, data: bytes | None = None, include_weak: bool = False) -> bool:
+    def __call__(
+        self, etag: str | None = None, data: bytes | None = None, include_weak: bool = False
+    ) -> bool:
         """Tell whether the tag, or the one generated of `data`, is listed."""
         if etag is None:
             if data is None:

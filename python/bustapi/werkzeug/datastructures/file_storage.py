@@ -150,9 +150,11 @@ class FileMultiDict(MultiDict[str, FileStorage]):
             return
         if isinstance(file, (str, os.PathLike)):
             filename = os.fspath(file) if filename is None else filename
-            file = open(file, "rb")  # noqa: SIM115 - it lives as long as the FileStorage
+            stream: t.IO[bytes] = open(file, "rb")  # noqa: SIM115 - the storage owns it
+        else:
+            stream = t.cast(t.IO[bytes], file)
         if filename and content_type is None:
             import mimetypes
 
             content_type = mimetypes.guess_type(filename)[0] or "application/octet-stream"
-        self.add(name, FileStorage(file, filename, name, content_type))
+        self.add(name, FileStorage(stream, filename, name, content_type))

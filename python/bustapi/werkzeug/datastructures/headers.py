@@ -27,7 +27,7 @@ class Headers:
     Compatible with: werkzeug.datastructures.Headers (3.1)
     """
 
-    __slots__ = ("_list", "__dict__", "__weakref__")
+    __slots__ = ("__dict__", "__weakref__", "_list")
 
     _list: list[tuple[str, str]]
 
@@ -141,7 +141,7 @@ class Headers:
         if other.__class__ is not self.__class__:
             return NotImplemented
         mine = {(name.lower(), value) for name, value in self._list}
-        return mine == {(name.lower(), value) for name, value in other._list}  # type: ignore[attr-defined]
+        return mine == {(name.lower(), value) for name, value in other._list}
 
     __hash__ = None  # type: ignore[assignment]
 
@@ -210,10 +210,12 @@ class Headers:
     def update(self, arg: t.Any = None, /, **kwargs: t.Any) -> None:
         """Replace fields by those of a `Headers`, a mapping or pairs, then by those given by keyword."""
         if isinstance(arg, (Headers, MultiDict)):
-            for key in arg.keys():
+            for key in arg.keys():  # noqa: SIM118 - iterating a `Headers` gives pairs
                 self.setlist(key, arg.getlist(key))
         elif arg is not None:
-            self._replace(arg.items() if isinstance(arg, cabc.Mapping) else arg, isinstance(arg, cabc.Mapping))
+            self._replace(
+                arg.items() if isinstance(arg, cabc.Mapping) else arg, isinstance(arg, cabc.Mapping)
+            )
         self._replace(kwargs.items(), True)
 
     def _replace(self, pairs: t.Any, lists: bool) -> None:
@@ -308,7 +310,7 @@ def _field_value(value: t.Any, params: dict[str, t.Any] | None = None) -> str:
 _UNPREFIXED = frozenset(("CONTENT_TYPE", "CONTENT_LENGTH"))
 
 
-class EnvironHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]
+class EnvironHeaders(ImmutableHeadersMixin, Headers):
     """A live, read-only view of the header fields in a WSGI environ.
 
     Args:
@@ -326,7 +328,7 @@ class EnvironHeaders(ImmutableHeadersMixin, Headers):  # type: ignore[misc]
             return NotImplemented
         return self.environ is other.environ
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     def _get_key(self, key: str) -> str:
         if not isinstance(key, str):

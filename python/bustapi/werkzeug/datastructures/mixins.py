@@ -79,10 +79,10 @@ class ImmutableHeadersMixin:
 
     __setitem__ = __delitem__ = __ior__ = _immutable_error
     set = setlist = setdefault = setlistdefault = _immutable_error
-    add = add_header = extend = update = remove = pop = popitem = clear = _immutable_error
+    add = add_header = extend = update = insert = remove = pop = popitem = clear = _immutable_error
 
 
-class UpdateDictMixin(t.Dict[K, V]):
+class UpdateDictMixin(dict[K, V]):
     """Calls `on_update(self)` after each change of a dict."""
 
     on_update: t.Any = None

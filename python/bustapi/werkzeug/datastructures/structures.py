@@ -21,6 +21,8 @@ if t.TYPE_CHECKING:
 K = t.TypeVar("K")
 V = t.TypeVar("V")
 _SEVERAL = (list, tuple, set)
+# Untyped: a `MultiDict` is a dict of lists, and its type one of single values.
+_dict: t.Any = dict
 
 
 def iter_multi_items(mapping: t.Any) -> cabc.Iterator[tuple[t.Any, t.Any]]:
@@ -49,14 +51,14 @@ def _converted(values: cabc.Iterable[t.Any], type: t.Callable[[t.Any], t.Any]) -
     return result
 
 
-class ImmutableList(ImmutableListMixin, t.List[V]):  # type: ignore[misc]
+class ImmutableList(ImmutableListMixin, list[V]):  # type: ignore[misc]
     """A list that cannot change."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list.__repr__(self)})"
 
 
-class TypeConversionDict(t.Dict[K, V]):
+class TypeConversionDict(dict[K, V]):
     """A dict whose `get` can convert."""
 
     def get(self, key: K, default: t.Any = None, type: t.Callable[[V], t.Any] | None = None) -> t.Any:
@@ -82,7 +84,7 @@ class TypeConversionDict(t.Dict[K, V]):
 class ImmutableTypeConversionDict(ImmutableDictMixin[K, V], TypeConversionDict[K, V]):  # type: ignore[misc]
     """A `TypeConversionDict` that cannot change."""
 
-    def copy(self) -> TypeConversionDict[K, V]:  # type: ignore[override]
+    def copy(self) -> TypeConversionDict[K, V]:
         """Return a changeable copy."""
         return TypeConversionDict(self)
 
@@ -116,18 +118,18 @@ class MultiDict(TypeConversionDict[K, V]):
             store = {}
             for key, value in mapping:
                 store.setdefault(key, []).append(value)
-        dict.__init__(self, store)  # type: ignore[arg-type]
+        _dict.__init__(self, store)
 
     def __getstate__(self) -> t.Any:
         return dict(self.lists())
 
     def __setstate__(self, value: t.Any) -> None:
-        dict.clear(self)
-        dict.update(self, value)
+        _dict.clear(self)
+        _dict.update(self, value)
 
     def __iter__(self) -> cabc.Iterator[K]:
         # Makes pickle and dict(multi) go through keys() and __getitem__, not through the lists inside.
-        return dict.__iter__(self)
+        return _dict.__iter__(self)  # type: ignore[no-any-return]
 
     def __getitem__(self, key: K) -> V:
         """Return the first value.
@@ -136,17 +138,17 @@ class MultiDict(TypeConversionDict[K, V]):
             BadRequestKeyError: The key is missing.
         """
         if key in self:
-            values: list[V] = dict.__getitem__(self, key)  # type: ignore[assignment]
+            values: list[V] = _dict.__getitem__(self, key)
             if values:
                 return values[0]
         raise BadRequestKeyError(key)
 
     def __setitem__(self, key: K, value: V) -> None:
-        dict.__setitem__(self, key, [value])  # type: ignore[assignment]
+        _dict.__setitem__(self, key, [value])
 
     def add(self, key: K, value: V) -> None:
         """Append a value to those of the key."""
-        dict.setdefault(self, key, []).append(value)  # type: ignore[arg-type,attr-defined]
+        _dict.setdefault(self, key, []).append(value)
 
     def getlist(self, key: K, type: t.Callable[[V], t.Any] | None = None) -> list[t.Any]:
         """Return all values of a key, an empty list if it is missing.
@@ -155,12 +157,12 @@ class MultiDict(TypeConversionDict[K, V]):
             key: The key.
             type: Converts each value; those it refuses are left out.
         """
-        values: list[t.Any] = dict.get(self, key, ())  # type: ignore[assignment]
+        values: list[t.Any] = _dict.get(self, key, ())
         return list(values) if type is None else _converted(values, type)
 
     def setlist(self, key: K, new_list: cabc.Iterable[V]) -> None:
         """Replace all values of a key."""
-        dict.__setitem__(self, key, list(new_list))  # type: ignore[assignment]
+        _dict.__setitem__(self, key, list(new_list))
 
     def setdefault(self, key: K, default: t.Any = None) -> V:
         """Return the first value of the key, which is set to `default` if missing."""
@@ -172,8 +174,8 @@ class MultiDict(TypeConversionDict[K, V]):
     def setlistdefault(self, key: K, default_list: cabc.Iterable[V] | None = None) -> list[V]:
         """Return the key's own list, set to a copy of `default_list` if missing."""
         if key not in self:
-            dict.__setitem__(self, key, list(default_list or ()))  # type: ignore[assignment]
-        return dict.__getitem__(self, key)  # type: ignore[return-value]
+            _dict.__setitem__(self, key, list(default_list or ()))
+        return _dict.__getitem__(self, key)  # type: ignore[no-any-return]
 
     def items(self, multi: bool = False) -> cabc.Iterator[tuple[K, V]]:  # type: ignore[override]
         """Yield (key, value), first values only unless `multi`."""
@@ -186,17 +188,17 @@ class MultiDict(TypeConversionDict[K, V]):
 
     def lists(self) -> cabc.Iterator[tuple[K, list[V]]]:
         """Yield (key, copy of its values)."""
-        for key, values in dict.items(self):
-            yield key, list(values)  # type: ignore[call-overload]
+        for key, values in _dict.items(self):
+            yield key, list(values)
 
     def values(self) -> cabc.Iterator[V]:  # type: ignore[override]
         """Yield the first value of each key."""
-        for values in dict.values(self):
-            yield values[0]  # type: ignore[index]
+        for values in _dict.values(self):
+            yield values[0]
 
     def listvalues(self) -> cabc.Iterator[list[V]]:
         """Yield the values of each key as a list."""
-        return dict.values(self)  # type: ignore[return-value]
+        return _dict.values(self)  # type: ignore[no-any-return]
 
     def copy(self) -> te.Self:
         """Return a copy whose lists are its own."""
@@ -210,7 +212,7 @@ class MultiDict(TypeConversionDict[K, V]):
         """Return a plain dict: of first values if `flat`, else of lists."""
         return dict(self.items()) if flat else dict(self.lists())
 
-    def update(self, mapping: t.Any) -> None:  # type: ignore[override]
+    def update(self, mapping: t.Any) -> None:
         """Add (never replace) the values of a mapping or of pairs."""
         for key, value in iter_multi_items(mapping):
             self.add(key, value)
@@ -222,7 +224,7 @@ class MultiDict(TypeConversionDict[K, V]):
         result.update(other)
         return result
 
-    def __ior__(self, other: t.Any) -> te.Self:  # type: ignore[override,misc]
+    def __ior__(self, other: t.Any) -> te.Self:  # type: ignore[override]
         if not isinstance(other, (cabc.Mapping, cabc.Iterable)):
             return NotImplemented
         self.update(other)
@@ -250,12 +252,12 @@ class MultiDict(TypeConversionDict[K, V]):
 
     def poplist(self, key: K) -> list[V]:
         """Remove a key and return its values, an empty list if it is missing."""
-        return list(dict.pop(self, key, ()))  # type: ignore[call-overload]
+        return list(_dict.pop(self, key, ()))
 
     def popitemlist(self) -> tuple[K, list[V]]:
         """Remove the last key and return it with its values."""
         try:
-            return dict.popitem(self)  # type: ignore[return-value]
+            return _dict.popitem(self)  # type: ignore[no-any-return]
         except KeyError as error:
             raise BadRequestKeyError(error.args[0]) from None
 
@@ -323,7 +325,7 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # type
     def __iter__(self) -> cabc.Iterator[K]:
         return iter(self._keys_impl())
 
-    def items(self, multi: bool = False) -> cabc.Iterator[tuple[K, V]]:
+    def items(self, multi: bool = False) -> cabc.Iterator[tuple[K, V]]:  # type: ignore[override]
         """Yield (key, value); first values only unless `multi`."""
         seen: set[K] = set()
         for part in self.dicts:
@@ -334,7 +336,7 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # type
                     seen.add(key)
                 yield key, value
 
-    def values(self) -> cabc.Iterator[V]:
+    def values(self) -> cabc.Iterator[V]:  # type: ignore[override]
         """Yield the first value of each key."""
         return (value for _, value in self.items())
 
@@ -364,7 +366,7 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # type
         return f"{type(self).__name__}({self.dicts!r})"
 
 
-class ImmutableDict(ImmutableDictMixin[K, V], t.Dict[K, V]):  # type: ignore[misc]
+class ImmutableDict(ImmutableDictMixin[K, V], dict[K, V]):  # type: ignore[misc]
     """A dict that cannot change."""
 
     def copy(self) -> dict[K, V]:
@@ -389,7 +391,7 @@ class ImmutableMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # typ
         return self
 
 
-class CallbackDict(UpdateDictMixin[K, V], t.Dict[K, V]):
+class CallbackDict(UpdateDictMixin[K, V], dict[K, V]):
     """A dict that calls a function after each change.
 
     Args:
@@ -494,7 +496,7 @@ class HeaderSet(cabc.MutableSet[str]):
         return ", ".join(quote_header_value(token) for token in self._headers)
 
     def __getitem__(self, idx: t.Any) -> str:
-        return self._headers[idx]
+        return self._headers[idx]  # type: ignore[no-any-return]
 
     def __delitem__(self, idx: t.Any) -> None:
         self._set.remove(self._headers.pop(idx).lower())
@@ -523,3 +525,11 @@ class HeaderSet(cabc.MutableSet[str]):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self._headers!r})"
+
+
+def __getattr__(name: str) -> t.Any:
+    if "OrderedMultiDict" in name:
+        from .ordered import find
+
+        return find(__name__, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,1 +1,1 @@
-"""WSGI middleware: applications that wrap another application."""
+"""WSGI middleware: applications that wrap an application. Each has a module of its own."""

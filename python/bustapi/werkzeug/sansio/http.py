@@ -85,7 +85,7 @@ def parse_cookie(cookie: str | None = None, cls: t.Any = None) -> t.Any:
         cls: The class to return, `MultiDict` by default.
     """
     if cls is None:
-        from ..datastructures import MultiDict as cls  # noqa: N813
+        from ..datastructures import MultiDict as cls
     if not cookie:
         return cls()
     return cls(_quoted_pairs(cookie) if '"' in cookie else _plain_pairs(cookie))

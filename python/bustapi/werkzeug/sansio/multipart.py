@@ -281,5 +281,7 @@ class MultipartEncoder:
     def _head(self, event: Field | File) -> bytes:
         filename = f'; filename="{event.filename}"' if isinstance(event, File) else ""
         lines = [f'Content-Disposition: form-data; name="{event.name}"{filename}\r\n']
-        lines += [f"{name}: {value}\r\n" for name, value in event.headers if name.lower() != "content-disposition"]
+        lines += [
+            f"{name}: {value}\r\n" for name, value in event.headers if name.lower() != "content-disposition"
+        ]
         return b"\r\n--%b\r\n%b" % (self.boundary, "".join(lines).encode())

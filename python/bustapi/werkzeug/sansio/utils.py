@@ -11,7 +11,9 @@ from ..exceptions import SecurityError
 from ..urls import uri_to_iri
 
 # RFC 3986 3.2.2, with names as DNS has them; ports without leading zeros.
-_authority = re.compile(r"([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(?::([1-9][0-9]{0,4}))?", re.ASCII | re.IGNORECASE)
+_authority = re.compile(
+    r"([a-z0-9.-]+|\[[a-f0-9]*:[a-f0-9.:]+\])(?::([1-9][0-9]{0,4}))?", re.ASCII | re.IGNORECASE
+)
 _DEFAULT_PORTS = {"http": ":80", "ws": ":80", "https": ":443", "wss": ":443"}
 _SAFE = "!$&'()*+,/:;=@%"
 

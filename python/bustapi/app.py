@@ -1,0 +1,127 @@
+"""The application class: Flask's, with where views run, and a server of its own."""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+from .flask.app import Flask
+from .werkzeug.routing import Rule as _Rule
+
+if t.TYPE_CHECKING:
+    from .kernel.plan import Mode
+
+_EXECUTIONS = ("inline", "pool")
+
+
+def _check_execution(value: t.Any) -> t.Any:
+    if value is not None and value not in _EXECUTIONS:
+        raise ValueError(f"execution must be one of {', '.join(map(repr, _EXECUTIONS))}, not {value!r}.")
+    return value
+
+
+class Rule(_Rule):
+    """A routing rule that also says where its view runs.
+
+    Args:
+        string: The rule.
+        execution: `"inline"`, `"pool"` or None for the application's choice.
+        options: As for `bustapi.werkzeug.routing.Rule`.
+    """
+
+    def __init__(self, string: str, *, execution: Mode | None = None, **options: t.Any) -> None:
+        super().__init__(string, **options)
+        self.execution = _check_execution(execution)
+
+    def get_empty_kwargs(self) -> dict[str, t.Any]:
+        """Return the options of a copy that is not bound to a map."""
+        return {**super().get_empty_kwargs(), "execution": self.execution}
+
+
+class BustAPI(Flask):
+    """A web application served by BustAPI's own server: Flask's class, with views placed on threads.
+
+    A plain view runs on the thread of the reactor that received the request, where nothing costs less; a view that
+    waits (for a database, say) belongs in the pool: `execution="pool"`, for one route (`@app.get("/", execution=
+    "pool")`) or for all of them. An `async def` view runs as a task of the event loop.
+
+    Args:
+        import_name: The module or package that the application is defined in; the caller's module when not given.
+        execution: Where plain views run unless their route says otherwise: `"inline"` or `"pool"`.
+        options: As for `bustapi.flask.Flask`.
+
+    Raises:
+        ValueError: `execution` is neither of these.
+    """
+
+    url_rule_class = Rule
+
+    def __init__(
+        self, import_name: str | None = None, *args: t.Any, execution: Mode = "inline", **options: t.Any
+    ):
+        if import_name is None:
+            import_name = sys._getframe(1).f_globals.get("__name__", "__main__")
+        self._execution: Mode = _check_execution(execution) or "inline"
+        super().__init__(import_name, *args, **options)
+
+    @property
+    def execution(self) -> Mode:
+        """Where plain views run unless their route says otherwise: `"inline"` (the default) or `"pool"`."""
+        return self._execution
+
+    @execution.setter
+    def execution(self, value: Mode) -> None:
+        self._execution = _check_execution(value) or "inline"
+
+    def run(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        load_dotenv: bool = True,
+        *,
+        threads: int | str | None = None,
+        workers: int | str | None = None,
+        **options: t.Any,
+    ) -> None:
+        """Serve the application until SIGINT or SIGTERM; requests under way are answered first.
+
+        Args:
+            host: Address, host name or `unix:/path` to listen on; that of `SERVER_NAME`, or 127.0.0.1.
+            port: The port; that of `SERVER_NAME`, or 5000.
+            debug: Debug mode, if given.
+            load_dotenv: Read `.env` and `.flaskenv` first.
+            threads: Reactors of each process, or `"auto"` for one a core; 1 by default.
+            workers: Processes, or `"auto"` for one a core; 1 by default.
+            options: Settings of the server (see `bustapi.serve.settings.Settings`) and keywords of Werkzeug's
+                `run_simple`.
+
+        Raises:
+            TypeError: An option is not known.
+            ValueError: An option's value is not one it can have.
+        """
+        from . import serve
+        from .werkzeug._development import develop
+
+        serve.run(self, host, port, debug, load_dotenv, threads, workers, develop=develop, **options)
+
+    async def run_async(
+        self,
+        host: str | None = None,
+        port: int | None = None,
+        debug: bool | None = None,
+        load_dotenv: bool = True,
+        **options: t.Any,
+    ) -> None:
+        """Serve the application as a guest of the running event loop, until the task is cancelled.
+
+        Args:
+            host: As for `run`.
+            port: As for `run`.
+            debug: As for `run`.
+            load_dotenv: As for `run`.
+            options: As for `run`, without workers.
+        """
+        from . import serve
+
+        await serve.run_async(self, host, port, debug, load_dotenv, **options)

@@ -1,0 +1,191 @@
+"""The contexts of a request that the server already runs, and what hangs on them.
+
+Both context classes count the request itself as their first push. It has no token, because nothing was pushed:
+the server set the context variable. `finish` takes it back; teardown runs then, or with the last of the pushes
+that outlive the request (a body generated under `stream_with_context`).
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+from ...werkzeug.exceptions import HTTPException
+from ..ctx import AppContext, RequestContext
+from ..globals import _cv_app, _cv_request
+from ..signals import appcontext_popped
+
+if t.TYPE_CHECKING:
+    from ...kernel.plan import RequestState
+    from ..app import Flask
+    from ..sessions import SessionMixin
+    from ..wrappers import Request
+
+_UNSET: t.Any = object()
+#: Stands for the request in the lists of tokens.
+_THE_REQUEST: t.Any = object()
+
+
+def make_request(app: Flask, state: RequestState) -> Request:
+    """Make the request object, which reads the received bytes as it is asked."""
+    request: Request = app.request_class._from_native(state)
+    request.json_module = app.json
+    rule = state.url_rule
+    if rule is not None:
+        request.url_rule = rule
+        # Flask gives a view without variables an empty dict.
+        request.view_args = state.view_args or {}
+    return request
+
+
+def make_g(app: Flask, state: RequestState) -> t.Any:
+    """Make the request's `g`."""
+    return app.app_ctx_globals_class()
+
+
+def open_session(app: Flask, state: RequestState) -> SessionMixin:
+    """Open the session of the request."""
+    interface = app.session_interface
+    opened = interface.open_session(app, state.request)
+    return interface.make_null_session(app) if opened is None else opened
+
+
+def make_app_context(app: Flask, state: RequestState) -> NativeAppContext:
+    """Make the application context of the request."""
+    return NativeAppContext(app, state)
+
+
+def make_request_context(app: Flask, state: RequestState) -> NativeRequestContext:
+    """Make the request context."""
+    return NativeRequestContext(app, state)
+
+
+class NativeAppContext(AppContext):
+    """The application context of a request of the server.
+
+    Args:
+        app: The application.
+        state: The request.
+    """
+
+    def __init__(self, app: Flask, state: RequestState) -> None:
+        self.app = app
+        self.g = state.g
+        self._adapter: t.Any = _UNSET
+        self._cv_tokens = [_THE_REQUEST]
+
+    @property
+    def url_adapter(self) -> t.Any:
+        """The map bound to `SERVER_NAME`, or None; made when it is first used."""
+        if self._adapter is _UNSET:
+            self._adapter = self.app.create_url_adapter(None)
+        return self._adapter
+
+    @url_adapter.setter
+    def url_adapter(self, value: t.Any) -> None:
+        self._adapter = value
+
+    def leave(self) -> bool:
+        """Take back the request's own push; return whether it was the last one."""
+        return _leave(self._cv_tokens)
+
+    def finish(self, exc: BaseException | None) -> None:
+        """The request is over: run the teardown functions unless the context is still pushed.
+
+        Args:
+            exc: What ended it.
+        """
+        if self.leave():
+            self.app.do_teardown_appcontext(exc)
+            if appcontext_popped.receivers:
+                appcontext_popped.send(self.app, _async_wrapper=self.app.ensure_sync)
+
+
+class NativeRequestContext(RequestContext):
+    """The context of a request of the server: session and URL adapter are made when they are first used.
+
+    Args:
+        app: The application.
+        state: The request.
+    """
+
+    def __init__(self, app: Flask, state: RequestState) -> None:
+        self.app = app
+        self.request = state.request
+        self.flashes = None
+        self._state = state
+        self._adapter: t.Any = _UNSET
+        self._opened: SessionMixin | None = None
+        self._after_request_functions = []
+        self._cv_tokens = [_THE_REQUEST]
+
+    @property
+    def url_adapter(self) -> t.Any:
+        """The map bound to the request; None if its host is not one that the application answers for."""
+        if self._adapter is _UNSET:
+            self._adapter = None
+            try:
+                self._adapter = self.app.create_url_adapter(self.request)
+            except HTTPException as error:
+                self.request.routing_exception = error
+                self.request.url_rule = self.request.view_args = None
+        return self._adapter
+
+    @url_adapter.setter
+    def url_adapter(self, value: t.Any) -> None:
+        self._adapter = value
+
+    @property
+    def _session(self) -> SessionMixin:  # type: ignore[override]
+        opened = self._opened
+        if opened is None:
+            opened = self._state.peek("session")
+            if opened is None:
+                # Not through the state's attribute, which counts as an access by the view.
+                opened = open_session(self.app, self._state)
+                self._state.session = opened
+            self._opened = opened
+        return opened
+
+    @_session.setter
+    def _session(self, value: SessionMixin) -> None:
+        self._opened = value
+        self._state.session = value
+
+    def push(self) -> None:
+        """Make this the current context once more, in another `contextvars.Context` say."""
+        below = _cv_app.get(None)
+        pushed: AppContext | None = None
+        if below is None or below.app is not self.app:
+            pushed = self.app.app_context()
+            pushed.push()
+        self._cv_tokens.append((_cv_request.set(self), pushed))
+
+    def leave(self) -> bool:
+        """Take back the request's own push; return whether it was the last one."""
+        return _leave(self._cv_tokens)
+
+    def finish(self, exc: BaseException | None) -> None:
+        """The request is over: run the teardown functions unless the context is still pushed.
+
+        Args:
+            exc: What ended it.
+        """
+        if self.leave():
+            self.app.do_teardown_request(exc)
+            self.close_request()
+
+    def close_request(self) -> None:
+        """Close the files that the request holds."""
+        close = getattr(self.request, "close", None)
+        if close is not None:
+            close()
+
+    def _forget_request(self, top: RequestContext) -> None:
+        """There is no cycle to break: the request refers to the state, which forgets what was made from it."""
+
+
+def _leave(tokens: list[t.Any]) -> bool:
+    if _THE_REQUEST not in tokens:
+        return False
+    tokens.remove(_THE_REQUEST)
+    return not tokens

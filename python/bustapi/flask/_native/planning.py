@@ -1,0 +1,194 @@
+"""What the server is told about an application, and when a request may leave the full pipeline out."""
+
+from __future__ import annotations
+
+import typing as t
+from inspect import iscoroutinefunction
+
+from ...kernel.plan import JsonStyle, Mode, Spec, Table
+from .. import signals
+from ..app import Flask
+from ..helpers import _split_blueprint_path
+from ..json.provider import DefaultJSONProvider
+from ..sessions import SecureCookieSessionInterface
+from ..wrappers import Response
+from .answer import READ_BY, is_stock_response
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+#: Replaced, the application has to be called as a WSGI application.
+_DOOR = ("__call__", "wsgi_app", "request_context", "app_context")
+#: Replaced, the pipeline has to call them.
+_STEPS = (
+    "full_dispatch_request",
+    "preprocess_request",
+    "dispatch_request",
+    "finalize_request",
+    "process_response",
+    "make_response",
+    "do_teardown_request",
+    "do_teardown_appcontext",
+    "ensure_sync",
+    "async_to_sync",
+    "create_url_adapter",
+)
+#: Called by name wherever an exception is answered, but not by the pipeline that runs as a coroutine.
+_HANDLERS = ("handle_user_exception", "handle_http_exception", "handle_exception")
+_STOCK = {name: getattr(Flask, name) for name in (*_DOOR, *_STEPS, *_HANDLERS)}
+
+_PROVIDER_METHODS = ("response", "dumps", "default", "_prepare_response_obj")
+_STOCK_PROVIDER = {name: getattr(DefaultJSONProvider, name) for name in _PROVIDER_METHODS}
+_SESSION_METHODS = ("open_session", "save_session", "should_set_cookie", "is_null_session", "make_null_session")
+_STOCK_SESSION = {name: getattr(SecureCookieSessionInterface, name) for name in _SESSION_METHODS}
+
+#: Sent within a request; a receiver is a part of the pipeline.
+_SIGNALS = (
+    signals.request_started,
+    signals.request_finished,
+    signals.request_tearing_down,
+    signals.appcontext_pushed,
+    signals.appcontext_popped,
+    signals.appcontext_tearing_down,
+)
+
+
+def table(app: Flask) -> Table:
+    """Return the application as the server needs it, for its present generation."""
+    url_map = app.url_map
+    rules = url_map.native_rules()
+    interface = app.session_interface
+    stock_session = _is_stock_session(interface)
+    by_host = url_map.host_matching or app.subdomain_matching or any(_has_domain(app, rule) for rule in rules)
+    return Table(
+        rules=rules,
+        router=url_map.native_router(),
+        json=_json_style(app),
+        unmatched_mode=_execution(app, None),
+        host_matching=by_host,
+        watch=list(_watched(app)),
+        receivers=[t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS],
+        session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
+        response_class=app.response_class if is_stock_response(app.response_class) else None,
+    )
+
+
+def describe(app: Flask, rule: t.Any) -> Spec:
+    """Return how the requests of a rule are run."""
+    view = app.view_functions.get(rule.endpoint)
+    automatic = bool(getattr(rule, "provide_automatic_options", False))
+    mode = _execution(app, rule)
+    if view is None:
+        # The pipeline says what is missing.
+        return Spec(None, mode, bare=False, hooks_only=False)
+    before = tuple(_hooks(app.before_request_funcs, rule, outermost_first=True))
+    after = tuple(_hooks(app.after_request_funcs, rule, outermost_first=False))
+    teardown = tuple(_hooks(app.teardown_request_funcs, rule, outermost_first=False))
+    hooks = (*before, *after, *teardown, *app.teardown_appcontext_funcs)
+
+    is_async = iscoroutinefunction(view)
+    if is_async or any(map(iscoroutinefunction, hooks)):
+        if _is_stock(app, (*_DOOR, *_STEPS, *_HANDLERS)):
+            alone = not hooks and _is_simple(app, rule) and not any(map(iscoroutinefunction, _handlers(app)))
+            return Spec(view, "task", bare=alone and is_async, hooks_only=False, automatic_options=automatic)
+        # A replaced step is a plain function, which can only wait for the coroutine: not on a reactor's thread.
+        return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
+
+    if not _is_simple(app, rule) or app.teardown_appcontext_funcs or not _is_stock(app, (*_DOOR, *_STEPS)):
+        return Spec(view, mode, bare=False, hooks_only=False, automatic_options=automatic)
+    bare = not hooks and app.response_class is Response
+    return Spec(view, mode, bare, True, before, after, teardown, automatic)
+
+
+def is_served_natively(app: Flask) -> bool:
+    """Return whether the server may call the application's steps, and not only its WSGI interface."""
+    return _is_stock(app, _DOOR)
+
+
+def needs_loop(app: Flask) -> bool:
+    """Return whether anything of the application is a coroutine function."""
+    functions: list[t.Any] = [*app.view_functions.values(), *app.teardown_appcontext_funcs, *_handlers(app)]
+    for registry in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
+        for registered in registry.values():
+            functions.extend(registered)
+    return any(map(iscoroutinefunction, functions))
+
+
+def _is_stock(app: Flask, names: tuple[str, ...]) -> bool:
+    own, cls = app.__dict__, type(app)
+    return all(name not in own and getattr(cls, name) is _STOCK[name] for name in names)
+
+
+def _is_simple(app: Flask, rule: t.Any) -> bool:
+    """Nothing but hooks of the known kinds runs for the rule."""
+    return (
+        not any(signal.receivers for signal in _SIGNALS)
+        and not any(app.url_value_preprocessors.get(name) for name in (None, *_blueprints(rule)))
+        and app.config["TRUSTED_HOSTS"] is None
+        and _is_stock_session(app.session_interface)
+    )
+
+
+def _is_stock_session(interface: t.Any) -> bool:
+    cls = type(interface)
+    return issubclass(cls, SecureCookieSessionInterface) and all(
+        name not in interface.__dict__ and getattr(cls, name) is method for name, method in _STOCK_SESSION.items()
+    )
+
+
+def _json_style(app: Flask) -> JsonStyle | None:
+    """How the application's provider writes; None if it has to do it itself."""
+    provider = app.json
+    cls = type(provider)
+    if not issubclass(cls, DefaultJSONProvider) or not is_stock_response(app.response_class):
+        return None
+    own = provider.__dict__
+    if any(name in own or getattr(cls, name) is not method for name, method in _STOCK_PROVIDER.items()):
+        return None
+    if provider.mimetype != "application/json":
+        return None
+    indented = app.debug if provider.compact is None else not provider.compact
+    return JsonStyle(bool(provider.sort_keys), bool(provider.ensure_ascii), indented)
+
+
+def _execution(app: Flask, rule: t.Any) -> Mode:
+    chosen = getattr(rule, "execution", None) or getattr(app, "execution", None)
+    return "pool" if chosen == "pool" else "inline"
+
+
+def _has_domain(app: Flask, rule: t.Any) -> bool:
+    return bool(rule.host) or (rule.subdomain or "") != (app.url_map.default_subdomain or "")
+
+
+def _blueprints(rule: t.Any) -> list[str]:
+    name, dot, _ = rule.endpoint.rpartition(".")
+    return _split_blueprint_path(name) if dot else []
+
+
+def _hooks(registry: t.Any, rule: t.Any, *, outermost_first: bool) -> Iterator[Callable[..., t.Any]]:
+    # Not by subscription: that would add an entry to the registry.
+    names: list[str | None] = [*_blueprints(rule), None]
+    if outermost_first:
+        for name in reversed(names):
+            yield from registry.get(name, ())
+    else:
+        for name in names:
+            yield from reversed(registry.get(name, ()))
+
+
+def _handlers(app: Flask) -> Iterator[Callable[..., t.Any]]:
+    for by_code in list(app.error_handler_spec.values()):
+        for by_class in list(by_code.values()):
+            yield from list(by_class.values())
+
+
+def _watched(app: Flask) -> Iterator[tuple[type, str]]:
+    for name in _STOCK:
+        yield type(app), name
+    for name in (*READ_BY, "default_mimetype", "__init__"):
+        yield app.response_class, name
+    for name in (*_PROVIDER_METHODS, "sort_keys", "ensure_ascii", "compact", "mimetype"):
+        yield type(app.json), name
+    for name in _SESSION_METHODS:
+        yield type(app.session_interface), name
+    yield app.request_class, "__init__"

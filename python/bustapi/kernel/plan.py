@@ -1,0 +1,138 @@
+"""What a dialect tells the server about an application: its routing table, and how each rule's view is run.
+
+The server asks once for each value of the application's generation (`Dialect.table`) and once for each rule that
+gets a request (`Dialect.describe`). What it learns decides how much of Python a request passes through: a `bare`
+plan is the view alone, `hooks_only` adds plain functions around it, and everything else is the dialect's own
+pipeline, whole.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from inspect import unwrap
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from .._core import RequestState as RequestState
+    from .._core import Router
+
+#: Where views run: on the reactor's thread, on a thread of the pool, or as tasks of the event loop.
+Mode = t.Literal["inline", "pool", "task"]
+
+#: A response, read: status, reason phrase (None for the usual one), header fields, and the body's bytes or an
+#: iterator over its pieces.
+Rendered = t.Tuple[int, t.Optional[str], "list[tuple[str, str]]", t.Any]
+
+
+class JsonStyle(t.NamedTuple):
+    """How the server writes the dicts and lists that views return, as `json.dumps` names it."""
+
+    sort_keys: bool
+    ensure_ascii: bool
+    indented: bool
+
+
+class Table(t.NamedTuple):
+    """An application at one generation."""
+
+    #: The rules by the router's numbers.
+    rules: list[t.Any]
+    router: Router
+    #: None: dicts and lists go through the application's own provider.
+    json: JsonStyle | None
+    #: How requests run that no rule answers (404, 405, redirects).
+    unmatched_mode: Mode
+    #: Rules depend on the host: Python matches.
+    host_matching: bool
+    #: Methods whose replacement on a class makes the table stale.
+    watch: list[tuple[type, str]]
+    #: The receivers of signals that a request sends; the table is stale when one becomes empty or stops being so.
+    receivers: list[dict[t.Any, t.Any]]
+    #: A request that carries this cookie has a session to be looked after even if the view does not touch it.
+    session_cookie: str | None
+    #: Responses of exactly this class are read by their attributes; None: all through `Dialect.render`.
+    response_class: type | None
+
+
+class Spec(t.NamedTuple):
+    """How one rule's requests are run."""
+
+    view: Callable[..., t.Any] | None
+    mode: Mode
+    #: Nothing in Python would run besides the view.
+    bare: bool
+    #: Nothing besides the view and the functions below.
+    hooks_only: bool
+    before: tuple[Callable[..., t.Any], ...] = ()
+    after: tuple[Callable[..., t.Any], ...] = ()
+    teardown: tuple[Callable[..., t.Any], ...] = ()
+    #: OPTIONS is answered for the view.
+    automatic_options: bool = False
+
+
+class Dialect(t.Protocol):
+    """The functions that the server calls; a module of the dialect. `state` is the request as the server holds it.
+
+    None of them is called for a bare view that touches nothing but its arguments.
+    """
+
+    def table(self, app: t.Any) -> Table:
+        """Return the application as it is now."""
+
+    def describe(self, app: t.Any, rule: t.Any) -> Spec:
+        """Return how a rule's requests are run."""
+
+    def full_dispatch(self, app: t.Any, state: RequestState) -> Rendered:
+        """Run the dialect's whole pipeline. What it raises is answered with a plain 500."""
+
+    def full_dispatch_async(self, app: t.Any, state: RequestState) -> Coroutine[t.Any, t.Any, Rendered]:
+        """Run the dialect's whole pipeline as a coroutine."""
+
+    def answer_error(
+        self, app: t.Any, state: RequestState, error: BaseException, in_view: bool
+    ) -> tuple[t.Any, BaseException | None]:
+        """Return the response to an exception, and the exception again if nothing handled it."""
+
+    def process_response(self, app: t.Any, state: RequestState, response: t.Any) -> t.Any:
+        """Run what follows the view: functions registered for this request, hooks, the session."""
+
+    def finish_session(self, app: t.Any, state: RequestState, response: t.Any) -> t.Any:
+        """Save the session only."""
+
+    def end_request(self, app: t.Any, state: RequestState, error: BaseException | None) -> None:
+        """Leave the contexts that were made for the request; runs the teardown functions."""
+
+    def render(self, app: t.Any, state: RequestState, response: t.Any) -> Rendered:
+        """Read a response."""
+
+    def log_failure(self, app: t.Any, state: RequestState, error: BaseException) -> None:
+        """Log what nothing handled."""
+
+    def make_request(self, app: t.Any, state: RequestState) -> t.Any:
+        """Make the request object."""
+
+    def make_g(self, app: t.Any, state: RequestState) -> t.Any:
+        """Make the request's namespace."""
+
+    def open_session(self, app: t.Any, state: RequestState) -> t.Any:
+        """Open the session."""
+
+    def make_app_context(self, app: t.Any, state: RequestState) -> t.Any:
+        """Make the application context."""
+
+    def make_request_context(self, app: t.Any, state: RequestState) -> t.Any:
+        """Make the request context."""
+
+
+def locate(view: t.Any) -> tuple[str | None, int | None]:
+    """Return file and first line of a view's code, or `(None, None)`.
+
+    Args:
+        view: A function, possibly decorated, or an object with a `__call__` method.
+    """
+    function = unwrap(view)
+    code = getattr(function, "__code__", None)
+    if code is None:
+        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
+    return (None, None) if code is None else (code.co_filename, code.co_firstlineno)

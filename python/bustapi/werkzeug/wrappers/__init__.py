@@ -1,0 +1,4 @@
+"""Requests and responses."""
+
+from .request import Request as Request
+from .response import Response as Response

@@ -1,0 +1,29 @@
+//! An application at one generation, as the requests it answers see it.
+
+use crate::py::json::DumpOptions;
+use pyo3::prelude::*;
+use pyo3::types::{PyString, PyType};
+
+/// What running and answering a request needs of the application; shared by all its requests.
+pub struct App {
+    pub object: Py<PyAny>,
+    /// The module of its dialect: `bustapi.kernel.plan.Dialect`.
+    pub dialect: Py<PyAny>,
+    /// What dict and list results are written with; None when the application's provider must do it.
+    pub json: Option<DumpOptions>,
+    /// A request that carries this cookie has a session to be looked after, touched or not.
+    pub session_cookie: Option<Vec<u8>>,
+    /// Responses of exactly this class are read by their attributes.
+    pub response_class: Option<Py<PyType>>,
+}
+
+impl App {
+    /// Calls a function of the dialect.
+    pub fn call<'py>(
+        &self,
+        name: &Bound<'py, PyString>,
+        arguments: impl pyo3::call::PyCallArgs<'py>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        self.dialect.bind(name.py()).call_method1(name, arguments)
+    }
+}

@@ -1,0 +1,182 @@
+"""The supervisor with small programs in the place of workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import textwrap
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from bustapi.serve.supervisor import Supervisor
+from run_helpers import eventually
+
+# A worker that reports, says that it lives with a file of its own, and drains at SIGTERM.
+GOOD = """
+    import os, signal, socket, sys, time
+    lifeline = socket.socket(fileno=int(os.environ["BUSTAPI_WORKER_LIFELINE"]))
+    slot = os.environ["BUSTAPI_WORKER_SLOT"]
+    def drain(*_):
+        open(f"drained-{slot}", "a").write("x")
+        sys.exit(0)
+    signal.signal(signal.SIGTERM, drain)
+    open(f"started-{slot}-{os.getpid()}", "w").write(os.environ["BUSTAPI_WORKER_FDS"])
+    lifeline.send(b"R")
+    while lifeline.recv(1):
+        pass
+"""
+
+
+def program(folder: Path, source: str) -> list[str]:
+    path = folder / "worker.py"
+    path.write_text(f"import os\nos.chdir({str(folder)!r})\n" + textwrap.dedent(source))
+    return [sys.executable, "-S", "-E", str(path)]
+
+
+class Run:
+    """A supervisor at work in a thread."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+        self.code: int | None = None
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        self.code = self.supervisor.run()
+
+    def wait(self, seconds: float = 15.0) -> int | None:
+        self.thread.join(seconds)
+        assert not self.thread.is_alive(), "the supervisor does not end"
+        return self.code
+
+
+@contextmanager
+def supervising(command: list[str], slots: int = 2, grace: float = 5.0) -> Iterator[Run]:
+    run = Run(Supervisor(command, [[[]] for _ in range(slots)], grace, os.environ))
+    try:
+        yield run
+    finally:
+        run.supervisor.abort()
+        run.wait()
+
+
+def pids(folder: Path, slot: int) -> set[int]:
+    return {int(path.name.rpartition("-")[2]) for path in folder.glob(f"started-{slot}-*")}
+
+
+def test_every_slot_gets_a_worker_and_a_stop_drains_them(tmp_path: Path) -> None:
+    with supervising(program(tmp_path, GOOD), slots=3) as run:
+        eventually(lambda: all(pids(tmp_path, slot) for slot in range(3)))
+        eventually(lambda: all(slot.ready for slot in run.supervisor.slots))
+        run.supervisor.stop()
+        assert run.wait() == 0
+    assert sorted(path.name for path in tmp_path.glob("drained-*")) == ["drained-0", "drained-1", "drained-2"]
+
+
+def test_a_killed_worker_is_replaced_within_a_second(tmp_path: Path) -> None:
+    with supervising(program(tmp_path, GOOD)) as run:
+        eventually(lambda: all(slot.ready for slot in run.supervisor.slots))
+        (first,) = pids(tmp_path, 0)
+        other = pids(tmp_path, 1)
+        begun = time.monotonic()
+        os.kill(first, signal.SIGKILL)
+        eventually(lambda: len(pids(tmp_path, 0)) == 2)
+        assert time.monotonic() - begun < 1.0
+        assert pids(tmp_path, 1) == other
+        run.supervisor.stop()
+        assert run.wait() == 0
+
+
+def test_workers_that_never_serve_are_given_up(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with supervising(program(tmp_path, "raise SystemExit(3)"), slots=1) as run:
+        begun = time.monotonic()
+        assert run.wait(30) == 1
+        # With a pause between the attempts, not as fast as the system can.
+        assert time.monotonic() - begun > 1
+    lines = capfd.readouterr().err.splitlines()
+    assert "worker 0 exited with code 3; starting another" in lines[0]
+    assert lines[-1] == "worker 0 exited with code 3; no worker ever served, giving up"
+
+
+def test_a_slot_that_keeps_dying_young_is_given_pauses(tmp_path: Path) -> None:
+    dies = GOOD.replace("while lifeline.recv(1):\n        pass", "time.sleep(0.05); os._exit(9)")
+    with supervising(program(tmp_path, dies), slots=1) as run:
+        eventually(lambda: len(pids(tmp_path, 0)) >= 3)
+        begun = time.monotonic()
+        eventually(lambda: len(pids(tmp_path, 0)) >= 5)
+        assert time.monotonic() - begun > 0.9
+        run.supervisor.stop()
+        assert run.wait() == 0
+
+
+def test_a_worker_that_does_not_drain_is_killed_after_the_grace(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    deaf = GOOD.replace("sys.exit(0)", "time.sleep(60)")
+    with supervising(program(tmp_path, deaf), slots=1, grace=0.2) as run:
+        eventually(lambda: run.supervisor.slots[0].ready)
+        begun = time.monotonic()
+        run.supervisor.stop()
+        assert run.wait() == 1
+        assert time.monotonic() - begun < 5
+    assert "killing workers that did not drain within 0.2 s: 0" in capfd.readouterr().err
+
+
+def test_an_abort_waits_for_nobody(tmp_path: Path) -> None:
+    deaf = GOOD.replace("sys.exit(0)", "time.sleep(60)")
+    with supervising(program(tmp_path, deaf), grace=60) as run:
+        eventually(lambda: all(slot.ready for slot in run.supervisor.slots))
+        run.supervisor.stop()
+        time.sleep(0.2)
+        begun = time.monotonic()
+        run.supervisor.abort()
+        run.wait()
+        assert time.monotonic() - begun < 3
+
+
+def test_a_failure_while_draining_is_the_supervisors_exit_code(tmp_path: Path) -> None:
+    with supervising(program(tmp_path, GOOD.replace("sys.exit(0)", "os._exit(70)")), slots=1) as run:
+        eventually(lambda: run.supervisor.slots[0].ready)
+        run.supervisor.stop()
+        assert run.wait() == 1
+
+
+def test_workers_inherit_their_slots_descriptors_and_no_others(tmp_path: Path) -> None:
+    lists = GOOD + "\n    open('never', 'w')\n"
+    source = lists.replace(
+        "lifeline.send",
+        "open(f'fds-{slot}', 'w').write(' '.join(sorted(os.listdir('/proc/self/fd'), key=int)))\n    lifeline.send",
+    )
+    if not sys.platform.startswith("linux"):
+        pytest.skip("reads /proc")
+    read, write = os.pipe()
+    try:
+        run = Run(Supervisor(program(tmp_path, source), [[[read]], [[write]]], 5.0, os.environ))
+        try:
+            eventually(lambda: all(slot.ready for slot in run.supervisor.slots))
+            eventually(lambda: len(list(tmp_path.glob("fds-*"))) == 2)
+        finally:
+            run.supervisor.stop()
+            assert run.wait() == 0
+        for slot, (own, other) in enumerate([(read, write), (write, read)]):
+            open_ones = {int(fd) for fd in (tmp_path / f"fds-{slot}").read_text().split()}
+            assert own in open_ones
+            assert other not in open_ones
+    finally:
+        os.close(read)
+        os.close(write)
+
+
+def test_a_command_that_cannot_be_started_is_given_up(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with supervising([str(tmp_path / "nothing")], slots=1) as run:
+        assert run.wait(30) == 1
+    assert "worker 0 cannot be started: No such file or directory" in capfd.readouterr().err
