@@ -87,12 +87,6 @@ impl<S: Sink> Walker<'_, S> {
                     return false;
                 }
                 self.sink.int(number);
-            } else if class == &raw mut ffi::PyDict_Type {
-                return self.dict(value, depth);
-            } else if class == &raw mut ffi::PyList_Type {
-                return self.list(value, depth, ffi::PyList_GET_SIZE(value), |list, at| {
-                    ffi::PyList_GET_ITEM(list, at)
-                });
             } else if class == &raw mut ffi::PyBool_Type {
                 let word = if value == ffi::Py_True() {
                     &b"true"[..]
@@ -102,6 +96,12 @@ impl<S: Sink> Walker<'_, S> {
                 self.sink.word(word);
             } else if class == &raw mut ffi::PyFloat_Type {
                 self.sink.float(ffi::PyFloat_AS_DOUBLE(value));
+            } else if class == &raw mut ffi::PyDict_Type {
+                return self.dict(value, depth);
+            } else if class == &raw mut ffi::PyList_Type {
+                return self.list(value, depth, ffi::PyList_GET_SIZE(value), |list, at| {
+                    ffi::PyList_GET_ITEM(list, at)
+                });
             } else if value == ffi::Py_None() {
                 self.sink.word(b"null");
             } else if class == &raw mut ffi::PyTuple_Type {

@@ -226,6 +226,38 @@ def test_depth_on_a_small_thread_stack() -> None:
     assert len(outcome) == 1
 
 
+@pytest.mark.parametrize(
+    "document",
+    ["[" * 200_000, '{"a":' * 200_000, "[" * 5000 + "]" * 5000, '["\\"[{' + "[" * 5000, "\u65e5" + "[" * 200_000],
+)
+@pytest.mark.parametrize("encoding", [None, "utf-8", "utf-16", "utf-32-be"])
+def test_a_deep_document_does_not_end_a_thread_of_a_small_stack(document: str, encoding: str | None) -> None:
+    outcome: list[str] = []
+
+    def run() -> None:
+        try:
+            _core.json_loads(document if encoding is None else document.encode(encoding))
+            outcome.append("value")
+        except (RecursionError, json.JSONDecodeError) as error:
+            outcome.append(type(error).__name__)
+
+    previous = threading.stack_size(512 * 1024)
+    try:
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(60)
+    finally:
+        threading.stack_size(previous)
+    # Reached at all: a stack that overflows takes the process with it.
+    assert outcome in (["RecursionError"], ["JSONDecodeError"], ["value"])
+
+
+def test_brackets_within_strings_are_no_depth() -> None:
+    document = json.dumps([{"k" + "[" * 3000: "\\\"" + "{" * 3000}, float("nan")])
+    for data in (document, document.encode(), document.encode("utf-16")):
+        assert repr(_core.json_loads(data)) == repr(json.loads(document))
+
+
 def test_default_that_wraps_for_ever_ends() -> None:
     class Endless:
         pass
