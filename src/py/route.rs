@@ -210,7 +210,12 @@ impl Router {
             // Subdomains are relative to the server's name, which the dialect knows.
             _ => None,
         };
-        let Some(domain) = domain.filter(|_| head.target != Target::Asterisk) else {
+        // `*` is a path to the dialect, and an upgrade to a websocket makes a request one of another scheme.
+        let plain = head.target != Target::Asterisk
+            && !request
+                .field(b"upgrade")
+                .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"));
+        let Some(domain) = domain.filter(|_| plain) else {
             return Ok(Found::Python);
         };
         let path = percent_decode_path(head.path(&request.bytes));

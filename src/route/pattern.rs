@@ -5,7 +5,7 @@
 //! Only the shapes below are known here; any other expression is left to Python.
 
 use memchr::{memchr, memrchr};
-use smallvec::SmallVec;
+use smallvec::{SmallVec, smallvec};
 
 use super::digits::decimal;
 
@@ -80,18 +80,16 @@ impl Pattern {
                 false
             });
         }
-        // Three captures could cost the cube of the length: remember what failed.
-        let cells = self.elements.len() * (text.len() + 1);
-        let failed = if self.captures > 2 {
-            vec![0; cells / 64 + 1]
+        let refused = if self.captures > 1 {
+            smallvec![NOTHING; self.elements.len()]
         } else {
-            Vec::new()
+            SmallVec::new()
         };
         Attempt {
             pattern: self,
             text,
             out,
-            failed,
+            refused,
         }
         .from(0, 0)
     }
@@ -101,19 +99,21 @@ struct Attempt<'a, 'p> {
     pattern: &'a Pattern,
     text: &'p str,
     out: &'a mut Texts<'p>,
-    /// A bit for each element and position from which no match is possible.
-    failed: Vec<u64>,
+    /// For each capture a range, both ends included, in which it cannot end: what follows fails wherever the
+    /// capture began. Without it a text made for that costs a power of its length; with it each element looks at
+    /// each place about once.
+    refused: SmallVec<[(usize, usize); 6]>,
 }
+
+const NOTHING: (usize, usize) = (1, 0);
 
 impl Attempt<'_, '_> {
     /// Matches elements from `index` on at byte `at`; as deep as the rule has elements, whatever the input.
     fn from(&mut self, index: usize, at: usize) -> Option<bool> {
         let pattern = self.pattern;
-        let Some(element) = pattern.elements.get(index) else {
-            return pattern.end.accepts(self.text, at);
-        };
-        match element {
-            Element::Literal(literal) => {
+        match pattern.elements.get(index) {
+            None => pattern.end.accepts(self.text, at),
+            Some(Element::Literal(literal)) => {
                 let rest = &self.text.as_bytes()[at..];
                 if rest.starts_with(literal.as_bytes()) {
                     self.from(index + 1, at + literal.len())
@@ -121,37 +121,74 @@ impl Attempt<'_, '_> {
                     None
                 }
             }
-            Element::Capture(shape) => {
-                let cell = index * (self.text.len() + 1) + at;
-                if self
-                    .failed
-                    .get(cell / 64)
-                    .is_some_and(|bits| bits >> (cell % 64) & 1 == 1)
-                {
-                    return None;
-                }
-                let found = self.capture(shape, index, at);
-                if found.is_none()
-                    && let Some(bits) = self.failed.get_mut(cell / 64)
-                {
-                    *bits |= 1 << (cell % 64);
+            Some(Element::Capture(Shape::OneOf(words))) => {
+                let text = self.text;
+                words
+                    .iter()
+                    .filter(|word| text.as_bytes()[at..].starts_with(word.as_bytes()))
+                    .find_map(|word| self.take(index, at, at + word.len()))
+            }
+            Some(Element::Capture(shape)) => {
+                let (low, high) = shape.ends(self.text, at)?;
+                let lazy = *shape == Shape::Path;
+                let Some(&(first, last)) =
+                    self.refused.get(index).filter(|known| **known != NOTHING)
+                else {
+                    return self.capture(lazy, index, at, low, high);
+                };
+                // What is left of the range on either side of the refused one.
+                let before = (low, high.min(first.saturating_sub(1)));
+                let behind = (low.max(last + 1), high);
+                let order = if lazy {
+                    [before, behind]
+                } else {
+                    [behind, before]
+                };
+                let found = order
+                    .into_iter()
+                    .filter(|(low, high)| low <= high && (*high < first || *low > last))
+                    .find_map(|(low, high)| self.capture(lazy, index, at, low, high));
+                if found.is_none() {
+                    let joined = low <= last + 1 && first <= high + 1;
+                    self.refused[index] = if joined {
+                        (low.min(first), high.max(last))
+                    } else {
+                        (low, high)
+                    };
                 }
                 found
             }
         }
     }
 
-    fn capture(&mut self, shape: &Shape, index: usize, at: usize) -> Option<bool> {
-        if let Shape::OneOf(words) = shape {
-            let text = self.text;
-            return words
-                .iter()
-                .filter(|word| text.as_bytes()[at..].starts_with(word.as_bytes()))
-                .find_map(|word| self.take(index, at, at + word.len()));
+    /// Tries the ends from `low` to `high`.
+    fn capture(
+        &mut self,
+        lazy: bool,
+        index: usize,
+        at: usize,
+        low: usize,
+        high: usize,
+    ) -> Option<bool> {
+        let found = self.try_ends(lazy, index, at, low, high);
+        if found.is_none()
+            && let Some(refused) = self.refused.get_mut(index)
+            && *refused == NOTHING
+        {
+            *refused = (low, high);
         }
-        let (low, high) = shape.ends(self.text, at)?;
+        found
+    }
+
+    fn try_ends(
+        &mut self,
+        lazy: bool,
+        index: usize,
+        at: usize,
+        low: usize,
+        high: usize,
+    ) -> Option<bool> {
         let length = self.text.len();
-        let lazy = *shape == Shape::Path;
         match self.pattern.elements.get(index + 1) {
             // The end leaves one possible place, or two with its slash.
             None => {
@@ -367,6 +404,11 @@ fn sign(text: &str, signed: bool) -> usize {
 
 /// The ends of the first and of the last digit of a run.
 fn digits(text: &str) -> Option<(usize, usize)> {
+    let other = text.bytes().position(|byte| !byte.is_ascii_digit());
+    let end = other.unwrap_or(text.len());
+    if other.is_none_or(|at| text.as_bytes()[at].is_ascii()) {
+        return (end > 0).then_some((1, end));
+    }
     let mut ends = None;
     for (start, c) in text.char_indices() {
         if decimal(c).is_none() {

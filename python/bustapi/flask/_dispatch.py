@@ -276,6 +276,9 @@ class Dispatch(App):
         Raises:
             TypeError: It is none of these.
         """
+        if type(rv) is dict or type(rv) is list:
+            # What most views return; the checks below end with one against an abstract class.
+            return t.cast("Response", self.json.response(rv))
         value: t.Any = rv
         status: t.Any = None
         headers: t.Any = None

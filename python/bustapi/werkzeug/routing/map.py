@@ -123,10 +123,12 @@ class Map:
         """
         for rule in rulefactory.get_rules(self):
             rule.bind(self)
-            if not rule.build_only:
-                self._matcher.add(rule)
-            self._rules_by_endpoint.setdefault(rule.endpoint, []).append(rule)
-        self._remap = True
+            # Not while another thread compiles: it would miss the rule and take the map for up to date.
+            with self._remap_lock:
+                if not rule.build_only:
+                    self._matcher.add(rule)
+                self._rules_by_endpoint.setdefault(rule.endpoint, []).append(rule)
+                self._remap = True
 
     def bind(
         self,
