@@ -26,7 +26,8 @@ _ROW = Markup("<tr><th>{name}<td>{value}\n")
 
 def iter_sys_path() -> t.Iterator[tuple[str, bool, bool]]:
     """Yield the entries of the import path: as shown (the home directory is `~`), whether it
-    is no directory, whether it was written otherwise."""
+    is no directory, whether it was written otherwise.
+    """
     home = os.path.expanduser("~")
     for entry in sys.path:
         path = os.path.normpath(os.path.join(os.getcwd(), entry))
