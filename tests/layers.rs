@@ -206,11 +206,12 @@ fn imports(module: &[String], tokens: &[String]) -> Vec<String> {
                 }
                 depth -= 1;
             }
-            "crate" | "bustapi_core" if is(at + 1, "::") => {
+            "crate" | "bustapi_core"
+                if is(at + 1, "::")
                 // `pub(in crate::x)` grants sight and imports nothing.
-                if !(at >= 1 && is(at - 1, "in")) {
-                    found.extend(first_segments(tokens, at + 2));
-                }
+                && !(at >= 1 && is(at - 1, "in")) =>
+            {
+                found.extend(first_segments(tokens, at + 2));
             }
             "crate" | "bustapi_core" if is(at + 1, "as") => found.push("*".to_owned()),
             "super" if !(at >= 1 && is(at - 1, "::")) => {

@@ -73,19 +73,19 @@ impl<M> Batch<'_, M> {
     pub fn next_ready(&mut self) -> Option<Key> {
         while self.budget > 0 {
             let key = self.ready.pop_front()?;
-            if let Some(conn) = self.conns.get_mut(key.index as usize) {
-                if conn.generation == key.generation {
-                    conn.queued = false;
-                    if conn.phase() == Phase::Ready {
-                        self.budget -= 1;
-                        let row = if self.streak.0 == Some(key) {
-                            self.streak.1 + 1
-                        } else {
-                            1
-                        };
-                        self.streak = (Some(key), row);
-                        return Some(key);
-                    }
+            if let Some(conn) = self.conns.get_mut(key.index as usize)
+                && conn.generation == key.generation
+            {
+                conn.queued = false;
+                if conn.phase() == Phase::Ready {
+                    self.budget -= 1;
+                    let row = if self.streak.0 == Some(key) {
+                        self.streak.1 + 1
+                    } else {
+                        1
+                    };
+                    self.streak = (Some(key), row);
+                    return Some(key);
                 }
             }
         }

@@ -201,11 +201,11 @@ pub fn encode_error(out: &mut Vec<u8>, status: u16, date: &[u8; 29]) {
 #[inline]
 fn encode_status(out: &mut Vec<u8>, status: u16, reason: Option<&[u8]>) {
     let custom = reason.filter(|reason| is_field_value(reason));
-    if custom.is_none() {
-        if let Some(line) = status_line(status) {
-            out.extend_from_slice(line);
-            return;
-        }
+    if custom.is_none()
+        && let Some(line) = status_line(status)
+    {
+        out.extend_from_slice(line);
+        return;
     }
     out.extend_from_slice(b"HTTP/1.1 ");
     out.extend_from_slice(itoa::Buffer::new().format(status).as_bytes());

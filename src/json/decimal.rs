@@ -20,7 +20,7 @@ const fn fives() -> [u128; (LARGEST - SMALLEST + 1) as usize] {
             let dividend = 1u128 << (bits + 63);
             let quotient = dividend / five;
             let rest = dividend % five;
-            table[(-power - SMALLEST) as usize] = (quotient << 64 | (rest << 64) / five) + 1;
+            table[(-power - SMALLEST) as usize] = ((quotient << 64) | ((rest << 64) / five)) + 1;
         }
         if power < LARGEST {
             five *= 5;

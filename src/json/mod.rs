@@ -11,6 +11,9 @@ pub mod number;
 pub mod unescape;
 pub mod writer;
 
+#[cfg(test)]
+mod tests;
+
 /// The code points of a text in the narrowest width that holds them all.
 #[derive(Clone, Copy, Debug)]
 pub enum Text<'a> {

@@ -1,6 +1,7 @@
 //! JSON numbers. An integer stays an integer; a fraction or an exponent makes a float, read to the nearest double
 //! as Python reads it.
 
+use super::block::ahead;
 use super::decimal::to_double;
 
 /// A number as Python will hold it.
@@ -87,12 +88,28 @@ fn parse_long(text: &[u8]) -> Option<Number> {
 /// Appends the run of digits at `at` to a number, modulo 2^64; where the run ends.
 #[inline]
 fn digits_from(text: &[u8], mut at: usize, number: &mut u64) -> usize {
+    const SCALE: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
     while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        let Some(value) = eight_digits(u64::from_le_bytes(*eight)) else {
-            break;
-        };
-        *number = number.wrapping_mul(100_000_000).wrapping_add(value);
-        at += 8;
+        // The value of each byte that is a digit, and a mark on every other byte.
+        let values = u64::from_le_bytes(*eight) ^ 0x3030_3030_3030_3030;
+        let others = (((values & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676) | values)
+            & 0x8080_8080_8080_8080;
+        if others == 0 {
+            *number = number
+                .wrapping_mul(100_000_000)
+                .wrapping_add(eight_digits(values));
+            at += 8;
+            continue;
+        }
+        let count = ahead(others);
+        if count > 0 {
+            // Zeros in front, which is below, in place of what follows.
+            let values = values << (64 - 8 * count);
+            *number = number
+                .wrapping_mul(SCALE[count & 7])
+                .wrapping_add(eight_digits(values));
+        }
+        return at + count;
     }
     while let Some(digit) = digit(text, at) {
         *number = number.wrapping_mul(10).wrapping_add(digit);
@@ -101,23 +118,14 @@ fn digits_from(text: &[u8], mut at: usize, number: &mut u64) -> usize {
     at
 }
 
-/// The value of eight digits, the first one lowest.
+/// The number of eight digits, given as values, the first one lowest.
 #[inline]
-const fn eight_digits(word: u64) -> Option<u64> {
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const ZEROS: u64 = 0x3030_3030_3030_3030;
-    // Both the digit and six more than it begin with 3 in hexadecimal.
-    if (word & HIGH) | ((word.wrapping_add(0x0606_0606_0606_0606) & HIGH) >> 4)
-        != 0x3333_3333_3333_3333
-    {
-        return None;
-    }
-    let pairs = (word - ZEROS)
-        .wrapping_mul(10)
-        .wrapping_add((word - ZEROS) >> 8);
+const fn eight_digits(values: u64) -> u64 {
+    // Neighbours join to numbers of two, four and eight digits, all at once.
+    let pairs = values.wrapping_mul(10).wrapping_add(values >> 8);
     let low = (pairs & 0x0000_00ff_0000_00ff).wrapping_mul(0x000f_4240_0000_0064);
     let high = ((pairs >> 16) & 0x0000_00ff_0000_00ff).wrapping_mul(0x0000_2710_0000_0001);
-    Some(low.wrapping_add(high) >> 32)
+    low.wrapping_add(high) >> 32
 }
 
 #[inline]

@@ -33,13 +33,12 @@ impl Listener {
         let mut bound: Vec<Self> = Vec::new();
         let mut refused = None;
         for mut address in addresses {
-            if port == 0 {
-                if let Some(first) = bound
+            if port == 0
+                && let Some(first) = bound
                     .first()
                     .and_then(|l| l.socket.local_addr().ok()?.as_socket())
-                {
-                    address.set_port(first.port());
-                }
+            {
+                address.set_port(first.port());
             }
             match Self::bind_one(address, backlog, reuse_port) {
                 Ok(listener) => bound.push(listener),

@@ -416,11 +416,10 @@ impl<S: Service> Reactor<S> {
         if was_full
             && conn.outbox.len() <= self.shared.config.max_outbox
             && conn.advance(&mut self.shared) == Progress::Ready
+            && !conn.queued
         {
-            if !conn.queued {
-                conn.queued = true;
-                self.ready.push_back(key);
-            }
+            conn.queued = true;
+            self.ready.push_back(key);
         }
         if socket.readable && conn.wants_bytes(&self.shared) {
             self.unread.push(key);
@@ -662,10 +661,10 @@ impl<S: Service> Reactor<S> {
     }
 
     fn end_drain(&mut self) {
-        if let Some(until) = self.drain_until {
-            if self.conns.is_empty() || self.now >= until {
-                self.finished = true;
-            }
+        if let Some(until) = self.drain_until
+            && (self.conns.is_empty() || self.now >= until)
+        {
+            self.finished = true;
         }
     }
 

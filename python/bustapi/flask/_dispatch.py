@@ -42,6 +42,14 @@ class Dispatch(App):
     response_class: type[Response]
     session_interface: SessionInterface
 
+    if t.TYPE_CHECKING:
+
+        def log_exception(
+            self,
+            exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None],
+        ) -> None:
+            """Log an exception of the current request."""
+
     def full_dispatch_request(self) -> Response:
         """Run hooks and view of the current request and return the finished response."""
         if not self._got_first_request:
@@ -256,31 +264,6 @@ class Dispatch(App):
         value = error if handler is None else self.ensure_sync(handler)(error)
         return self.finalize_request(value, from_error_handler=True)
 
-    def log_exception(
-        self,
-        exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None],
-    ) -> None:
-        """Log an exception of the current request, with the view that was to answer it.
-
-        Args:
-            exc_info: As `sys.exc_info` returns it.
-        """
-        req: Request = request_ctx.request
-        self.logger.error(
-            "Exception on %s [%s]%s", req.path, req.method, self._view_location(req), exc_info=exc_info
-        )
-
-    def _view_location(self, req: Request) -> str:
-        # An error that is raised after the view returned (an unserialisable value, say) has no frame of it.
-        view = self.view_functions.get(req.endpoint or "")
-        if view is None:
-            return ""
-        from ..kernel.plan import locate
-
-        file, line = locate(view)
-        place = f" ({file}:{line})" if file else ""
-        return f" in view {req.endpoint!r}{place}"
-
     # -- responses -------------------------------------------------------------------------------------------
 
     def make_response(self, rv: ft.ResponseReturnValue) -> Response:
@@ -293,6 +276,9 @@ class Dispatch(App):
         Raises:
             TypeError: It is none of these.
         """
+        if type(rv) is dict or type(rv) is list:
+            # What most views return; the checks below end with one against an abstract class.
+            return t.cast("Response", self.json.response(rv))
         value: t.Any = rv
         status: t.Any = None
         headers: t.Any = None

@@ -15,13 +15,15 @@ from ..werkzeug.wsgi import get_host
 from ._dispatch import Dispatch
 from .blueprints import _default_max_age, _open_resource, _send_static_file
 from .ctx import AppContext, RequestContext
-from .globals import _cv_app, _cv_request, current_app, g, request, session
+from .globals import _cv_app, _cv_request, current_app, g, request, request_ctx, session
 from .helpers import get_debug_flag, get_flashed_messages, get_load_dotenv
 from .sansio.app import _make_timedelta as _make_timedelta
 from .sessions import SecureCookieSessionInterface, SessionInterface
 from .wrappers import Request, Response
 
 if t.TYPE_CHECKING:
+    from types import TracebackType
+
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from ..werkzeug.routing import MapAdapter
@@ -404,6 +406,35 @@ class Flask(Dispatch):
         from urllib.parse import quote
 
         return f"{url}#{quote(_anchor, safe='%!#$&()*+,/:;=?@' + chr(39))}"
+
+    # -- log -------------------------------------------------------------------------------------------------
+
+    # Here rather than with the handling of errors: the log names the module.
+
+    def log_exception(
+        self,
+        exc_info: tuple[type, BaseException, TracebackType] | tuple[None, None, None],
+    ) -> None:
+        """Log an exception of the current request, with the view that was to answer it.
+
+        Args:
+            exc_info: As `sys.exc_info` returns it.
+        """
+        req: Request = request_ctx.request
+        self.logger.error(
+            "Exception on %s [%s]%s", req.path, req.method, self._view_location(req), exc_info=exc_info
+        )
+
+    def _view_location(self, req: Request) -> str:
+        # An error that is raised after the view returned (an unserialisable value, say) has no frame of it.
+        view = self.view_functions.get(req.endpoint or "")
+        if view is None:
+            return ""
+        from ..kernel.plan import locate
+
+        file, line = locate(view)
+        place = f" ({file}:{line})" if file else ""
+        return f" in view {req.endpoint!r}{place}"
 
     # -- WSGI ------------------------------------------------------------------------------------------------
 

@@ -22,7 +22,7 @@ Mode = t.Literal["inline", "pool", "task"]
 
 #: A response, read: status, reason phrase (None for the usual one), header fields, and the body's bytes or an
 #: iterator over its pieces.
-Rendered = t.Tuple[int, t.Optional[str], "list[tuple[str, str]]", t.Any]
+Rendered = tuple[int, t.Optional[str], "list[tuple[str, str]]", t.Any]
 
 
 class JsonStyle(t.NamedTuple):
@@ -134,5 +134,5 @@ def locate(view: t.Any) -> tuple[str | None, int | None]:
     function = unwrap(view)
     code = getattr(function, "__code__", None)
     if code is None:
-        code = getattr(getattr(type(function), "__call__", None), "__code__", None)
+        code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
     return (None, None) if code is None else (code.co_filename, code.co_firstlineno)

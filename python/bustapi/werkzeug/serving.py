@@ -65,7 +65,7 @@ def run_simple(
     ssl_context: SSLContextArgument | None = None,
     **settings: t.Any,
 ) -> None:
-    """Serve an application until SIGINT or SIGTERM.
+    """Serve an application until SIGINT or SIGTERM: one of ours by its routes, any other WSGI callable by calling it.
 
     Args:
         hostname: Address or name to listen on, or `unix:///path`.
@@ -81,7 +81,8 @@ def run_simple(
         threaded: Whether views may run at the same time.
         processes: The number of worker processes.
         request_handler: Not supported: the server is native.
-        static_files: Not supported: give the application a static folder.
+        static_files: Directories to serve by their paths, as for `SharedDataMiddleware`. An application of ours is
+            better off with a static folder: behind the middleware it is any WSGI application.
         passthrough_errors: Not supported: no exception leaves the server.
         ssl_context: Not supported yet.
         **settings: Any setting of the server (`bustapi.serve.Settings`), BustAPI only.
@@ -96,14 +97,14 @@ def run_simple(
     if not isinstance(port, int) or isinstance(port, bool):
         raise TypeError("port must be an integer")
     from ..serve import run_simple as serve
+    from ._development import develop
+    from ._hosting import hosted
 
-    if use_debugger and hasattr(application, "wsgi_app"):
-        from .debug import DebuggedApplication
+    if static_files:
+        from .middleware.shared_data import SharedDataMiddleware
 
-        # Once, also when the same application is served again.
-        if not isinstance(application.wsgi_app, DebuggedApplication):
-            application.wsgi_app = DebuggedApplication(application.wsgi_app)
-        application.wsgi_app.trusted_hosts.append(hostname)
+        application = SharedDataMiddleware(application, static_files)
+    application = hosted(application)
 
     def work() -> None:
         serve(
@@ -113,18 +114,22 @@ def run_simple(
             threaded=threaded,
             processes=processes,
             request_handler=request_handler,
-            static_files=static_files,
             passthrough_errors=passthrough_errors,
             ssl_context=ssl_context,
             **settings,
         )
 
-    if not use_reloader or _is_worker():
-        work()
-        return
-    from ._reloader import run_with_reloader
-
-    run_with_reloader(work, extra_files, exclude_patterns, reloader_interval, reloader_type)
+    develop(
+        application,
+        hostname,
+        work,
+        use_reloader=use_reloader and not _is_worker(),
+        use_debugger=use_debugger and hasattr(application, "wsgi_app"),
+        extra_files=extra_files,
+        exclude_patterns=exclude_patterns,
+        reloader_interval=reloader_interval,
+        reloader_type=reloader_type,
+    )
 
 
 def is_running_from_reloader() -> bool:
@@ -217,6 +222,7 @@ class BaseWSGIServer:
         from ..serve.errors import ServeError
         from ..serve.keywords import split
         from ..serve.settings import Settings
+        from ._hosting import hosted
 
         if fd is not None:
             raise ServeError("fd: the server binds its own sockets; give it host and port")
@@ -227,7 +233,8 @@ class BaseWSGIServer:
             "threaded": self.multithread,
         }
         arguments, _ = split(options, caller="make_server", threaded=self.multithread)
-        check_application(app)
+        self._application = hosted(app)
+        check_application(self._application)
         self._settings = Settings.resolve(
             {**arguments, "host": host, "port": port, "backlog": self.request_queue_size, "workers": 1}
         )
@@ -280,11 +287,11 @@ class BaseWSGIServer:
             raise RuntimeError("the server is closed; make a new one")
         self._ended.clear()
         try:
-            host = self._host = ThreadHost(self.app, self._bound.groups[0], self._settings)
+            host = self._host = ThreadHost(self._application, self._bound.groups[0], self._settings)
             with StopSignals(host.drain, host.abort, host.first.wake), host:
                 if self._stop.is_set():
                     host.drain()
-                if needs_loop(self.app):
+                if needs_loop(self._application):
                     from ..serve.guest import run_on_loop
 
                     host.serve_first(lambda reactor: run_on_loop(reactor, host, self._settings.loop))

@@ -70,7 +70,9 @@ impl RequestState {
     /// Something of the request concerns the response: its session, which was touched or may have to be kept
     /// alive, or the request context, on which functions to run after the request are kept.
     pub fn concerns_response(&self) -> bool {
-        self.made.session.is_some() || self.made.request_context.is_some() || self.has_session_cookie()
+        self.made.session.is_some()
+            || self.made.request_context.is_some()
+            || self.has_session_cookie()
     }
 
     pub fn has_request_context(&self) -> bool {
@@ -314,10 +316,9 @@ impl RequestState {
 
     #[getter]
     fn content_length(&self) -> Option<u64> {
-        match self.request.field(b"content-length") {
-            Some(_) => Some(self.request.body.bytes().len() as u64),
-            None => None,
-        }
+        self.request
+            .field(b"content-length")
+            .map(|_| self.request.body.bytes().len() as u64)
     }
 
     /// Whether the body came in chunks, without a declared length.

@@ -326,10 +326,3 @@ pub(crate) fn leave_recursion(_py: Python<'_>) {
     // SAFETY: attached; unpaired calls only make the limit too generous.
     unsafe { ffi::Py_LeaveRecursiveCall() }
 }
-
-/// The `tp_name` of the value's type: with the module for a static type, bare for a Python class.
-pub(crate) fn type_name(value: &Bound<'_, PyAny>) -> String {
-    // SAFETY: tp_name is a NUL-terminated string that lives as long as the type, which `value` keeps alive.
-    let name = unsafe { CStr::from_ptr((*ffi::Py_TYPE(value.as_ptr())).tp_name) };
-    name.to_string_lossy().into_owned()
-}

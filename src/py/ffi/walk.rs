@@ -87,12 +87,6 @@ impl<S: Sink> Walker<'_, S> {
                     return false;
                 }
                 self.sink.int(number);
-            } else if class == &raw mut ffi::PyDict_Type {
-                return self.dict(value, depth);
-            } else if class == &raw mut ffi::PyList_Type {
-                return self.list(value, depth, ffi::PyList_GET_SIZE(value), |list, at| {
-                    ffi::PyList_GET_ITEM(list, at)
-                });
             } else if class == &raw mut ffi::PyBool_Type {
                 let word = if value == ffi::Py_True() {
                     &b"true"[..]
@@ -102,6 +96,12 @@ impl<S: Sink> Walker<'_, S> {
                 self.sink.word(word);
             } else if class == &raw mut ffi::PyFloat_Type {
                 self.sink.float(ffi::PyFloat_AS_DOUBLE(value));
+            } else if class == &raw mut ffi::PyDict_Type {
+                return self.dict(value, depth);
+            } else if class == &raw mut ffi::PyList_Type {
+                return self.list(value, depth, ffi::PyList_GET_SIZE(value), |list, at| {
+                    ffi::PyList_GET_ITEM(list, at)
+                });
             } else if value == ffi::Py_None() {
                 self.sink.word(b"null");
             } else if class == &raw mut ffi::PyTuple_Type {
@@ -201,8 +201,8 @@ impl<S: Sink> Walker<'_, S> {
                 len += 1;
             }
         }
-        // SAFETY: the first `len` were written just now.
-        let pairs = unsafe { pairs[..len].assume_init_mut() };
+        // SAFETY: the first `len` were written just now, and MaybeUninit<T> has T's layout.
+        let pairs = unsafe { &mut *(std::ptr::from_mut(&mut pairs[..len]) as *mut [Pair]) };
         if self.sort && !sorted {
             sort(pairs);
         }

@@ -348,16 +348,24 @@ fn write_key(out: &mut Vec<u8>, key: &Bound<'_, PyAny>, options: &DumpOptions) -
         out.push(b'"');
         return Ok(());
     }
-    // With indentation the standard library's Python code runs, which names the class another way than its C code;
-    // since 3.13 the C code indents too.
-    let name = if options.indent.is_some() && cfg!(not(Py_3_13)) {
-        key.getattr("__class__")?.getattr("__name__")?.to_string()
-    } else {
-        ffi::type_name(key).chars().take(100).collect()
+    Err(key_error(key, options.indent.is_some()))
+}
+
+/// The standard library's own complaint: how it names the class depends on its version and on the indentation.
+#[cold]
+fn key_error(key: &Bound<'_, PyAny>, indented: bool) -> PyErr {
+    let complain = || {
+        let items = PyDict::new(key.py());
+        items.set_item(key, key.py().None())?;
+        let arguments = PyDict::new(key.py());
+        arguments.set_item("indent", indented.then_some(1))?;
+        let json = key.py().import("json")?;
+        json.call_method("dumps", (items,), Some(&arguments))
     };
-    Err(PyTypeError::new_err(format!(
-        "keys must be str, int, float, bool or None, not {name}"
-    )))
+    match complain() {
+        Ok(_) => PyTypeError::new_err("keys must be str, int, float, bool or None"),
+        Err(error) => error,
+    }
 }
 
 #[inline]

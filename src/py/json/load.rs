@@ -4,6 +4,7 @@
 //! know (NaN, huge integers, lone surrogates, invalid UTF-8, other encodings, great depth, every error) makes it
 //! give up, and the standard library's answer to the same input, value or exception, is the answer.
 
+use std::cell::Cell;
 use std::sync::MutexGuard;
 
 use pyo3::prelude::*;
@@ -11,6 +12,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
 use smallvec::SmallVec;
 
+use super::depth::check_depth;
 use super::keys::KeyCache;
 use crate::json::number::{Number, scan_number};
 use crate::json::unescape::{Literal, Scratch, scan_string};
@@ -19,6 +21,13 @@ use crate::py::ffi::json::{ascii_str, points_str, utf8_str};
 /// Deeper documents go to the standard library, which counts depth against the recursion limit.
 /// Each level is some 300 bytes of native stack here.
 const MAX_DEPTH: usize = 32;
+
+/// The scratch of a longer document is not kept for the next one.
+const KEPT_DOCUMENT: usize = 32 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<Scratch> = Cell::default();
+}
 
 /// The Python value of a JSON document, as `json.loads(bytes)` gives it.
 ///
@@ -35,6 +44,7 @@ pub fn load(py: Python<'_>, bytes: &[u8]) -> PyResult<Py<PyAny>> {
 /// The standard library's answer.
 pub(super) fn load_slowly<'py>(document: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
     static LOADS: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    check_depth(document)?;
     LOADS
         .import(document.py(), "json", "loads")?
         .call1((document,))
@@ -47,11 +57,15 @@ pub(super) fn parse<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyA
         bytes,
         at: 0,
         keys: KeyCache::lend(),
-        scratch: Scratch::default(),
+        scratch: SCRATCH.take(),
         values: SmallVec::new(),
     };
-    let root = parser.value(0)?;
-    (parser.peek().is_none() && parser.at == bytes.len()).then_some(root)
+    let root = parser.value(0);
+    let end = parser.peek().is_none() && parser.at == bytes.len();
+    if bytes.len() <= KEPT_DOCUMENT {
+        SCRATCH.set(parser.scratch);
+    }
+    root.filter(|_| end)
 }
 
 struct Parser<'a, 'py> {

@@ -4,6 +4,7 @@
 //! exception for exception; its own code only ever is a faster way to the same answer.
 
 mod convert;
+mod depth;
 mod dump;
 mod entries;
 mod keys;

@@ -35,9 +35,7 @@ pub fn run(
     let failed = match &plan.steps {
         Steps::Bare => call_view(py, plan, state)
             .map_err(Failed::InView)
-            .and_then(|value| {
-                bare_result(py, app, state, &value, reply).map_err(Failed::After)
-            })
+            .and_then(|value| bare_result(py, app, state, &value, reply).map_err(Failed::After))
             .err(),
         Steps::Hooks {
             before,
@@ -115,17 +113,17 @@ fn plain_result(
         reply.content_type = Some(HTML);
         return Ok(true);
     }
-    if let Ok(pair) = value.cast_exact::<PyTuple>() {
-        if pair.len() == 2 {
-            let (body, status) = (pair.get_item(0)?, pair.get_item(1)?);
-            if status.is_exact_instance_of::<PyInt>() && !body.is_instance_of::<PyTuple>() {
-                if let Ok(status @ 200..=599) = status.extract::<u16>() {
-                    if plain_result(py, app, &body, reply)? {
-                        reply.status = status;
-                        return Ok(true);
-                    }
-                }
-            }
+    if let Ok(pair) = value.cast_exact::<PyTuple>()
+        && pair.len() == 2
+    {
+        let (body, status) = (pair.get_item(0)?, pair.get_item(1)?);
+        if status.is_exact_instance_of::<PyInt>()
+            && !body.is_instance_of::<PyTuple>()
+            && let Ok(status @ 200..=599) = status.extract::<u16>()
+            && plain_result(py, app, &body, reply)?
+        {
+            reply.status = status;
+            return Ok(true);
         }
     }
     Ok(false)
@@ -151,7 +149,10 @@ fn run_hooks(
         Err(failed) => answer(py, app, state, failed, reply),
     };
     // A context that was made may be pushed longer than the request lasts: it knows when to run them.
-    if state.try_borrow().is_ok_and(|state| !state.has_request_context()) {
+    if state
+        .try_borrow()
+        .is_ok_and(|state| !state.has_request_context())
+    {
         for function in teardown {
             if let Err(error) = function.bind(py).call1((&unhandled,)) {
                 log(py, app, state, error);
@@ -215,12 +216,7 @@ fn finished_response<'py>(
 }
 
 /// The dialect's whole pipeline, which also leaves the contexts.
-pub fn run_full(
-    py: Python<'_>,
-    app: &App,
-    state: &Bound<'_, RequestState>,
-    reply: &mut Reply,
-) {
+pub fn run_full(py: Python<'_>, app: &App, state: &Bound<'_, RequestState>, reply: &mut Reply) {
     let result = app
         .call(intern!(py, "full_dispatch"), (&app.object, state))
         .and_then(|rendered| response::from_rendered(&rendered, reply));
@@ -256,7 +252,8 @@ pub fn answer(
             (&app.object, state, &raised, in_view),
         )
         .and_then(|answered| {
-            let (response, unhandled): (Bound<'_, PyAny>, Option<Py<PyAny>>) = answered.extract()?;
+            let (response, unhandled): (Bound<'_, PyAny>, Option<Py<PyAny>>) =
+                answered.extract()?;
             response::read(py, app, state, &response, reply)?;
             Ok(unhandled)
         });
@@ -280,10 +277,7 @@ pub fn end(
     if state.try_borrow().is_ok_and(|state| !state.has_contexts()) {
         return;
     }
-    let left = app.call(
-        intern!(py, "end_request"),
-        (&app.object, state, unhandled),
-    );
+    let left = app.call(intern!(py, "end_request"), (&app.object, state, unhandled));
     if let Err(error) = left {
         log(py, app, state, error);
     }

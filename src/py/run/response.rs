@@ -39,7 +39,9 @@ fn read_stock(py: Python<'_>, response: &Bound<'_, PyAny>, reply: &mut Reply) ->
     let body = response.getattr(intern!(py, "response"))?;
     let (Ok(body), Ok(on_close)) = (
         body.cast_exact::<PyList>(),
-        response.getattr(intern!(py, "_on_close"))?.cast_into::<PyList>(),
+        response
+            .getattr(intern!(py, "_on_close"))?
+            .cast_into::<PyList>(),
     ) else {
         return Ok(false);
     };
@@ -68,11 +70,11 @@ fn read_stock(py: Python<'_>, response: &Bound<'_, PyAny>, reply: &mut Reply) ->
             add_field(reply, name, value.to_str()?)?;
         }
     }
-    if let (1, Ok(piece)) = (body.len(), body.get_item(0)) {
-        if let Ok(bytes) = piece.cast_exact::<PyBytes>() {
-            reply.set_bytes(bytes);
-            return Ok(true);
-        }
+    if let (1, Ok(piece)) = (body.len(), body.get_item(0))
+        && let Ok(bytes) = piece.cast_exact::<PyBytes>()
+    {
+        reply.set_bytes(bytes);
+        return Ok(true);
     }
     for piece in body.iter() {
         if let Ok(bytes) = piece.cast_exact::<PyBytes>() {
@@ -87,7 +89,11 @@ fn read_stock(py: Python<'_>, response: &Bound<'_, PyAny>, reply: &mut Reply) ->
 }
 
 /// `"404 NOT FOUND"` beside 404. `false`: not a final status that can be sent as it is.
-fn set_status(code: &Bound<'_, PyAny>, line: &Bound<'_, PyAny>, reply: &mut Reply) -> PyResult<bool> {
+fn set_status(
+    code: &Bound<'_, PyAny>,
+    line: &Bound<'_, PyAny>,
+    reply: &mut Reply,
+) -> PyResult<bool> {
     let (Ok(code @ 200..=999), Ok(line)) = (code.extract::<u16>(), line.cast::<PyString>()) else {
         return Ok(false);
     };
@@ -172,5 +178,7 @@ fn latin1(text: &str) -> PyResult<Vec<u8>> {
     text.chars()
         .map(|c| u8::try_from(u32::from(c)))
         .collect::<Result<_, _>>()
-        .map_err(|_| PyValueError::new_err(format!("{text:?} is not latin-1, as headers have to be")))
+        .map_err(|_| {
+            PyValueError::new_err(format!("{text:?} is not latin-1, as headers have to be"))
+        })
 }

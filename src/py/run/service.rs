@@ -146,7 +146,9 @@ impl PyService {
                     plan.rule.clone_ref(py),
                     view_args.map(|args| args.unbind().into_any()),
                 );
-                if plan.automatic_options && state.try_borrow()?.request().head.method == Method::Options {
+                if plan.automatic_options
+                    && state.try_borrow()?.request().head.method == Method::Options
+                {
                     return Ok(Arc::clone(&table.unmatched));
                 }
                 Ok(plan)
@@ -198,7 +200,7 @@ impl PyService {
                 self.answer(py, batch, key, Some(context));
                 RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
             }
-            Some(plan) if plan.mode == Mode::Pool => self.to_pool(
+            Some(plan) if plan.mode == Mode::Pool => self.hand_to_pool(
                 py,
                 batch,
                 key,
@@ -210,7 +212,7 @@ impl PyService {
                     context,
                 },
             )?,
-            Some(plan) => self.to_loop(py, batch, key, app, plan, state, context)?,
+            Some(plan) => self.hand_to_loop(py, batch, key, app, plan, state, context)?,
         }
         Ok(())
     }
@@ -241,7 +243,7 @@ impl PyService {
         }
     }
 
-    fn to_pool(
+    fn hand_to_pool(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
@@ -270,7 +272,7 @@ impl PyService {
     }
 
     #[allow(clippy::too_many_arguments)]
-    fn to_loop(
+    fn hand_to_loop(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
@@ -418,10 +420,11 @@ impl PyService {
 
     /// While sync views run, the thread's running loop is hidden: `asyncio.run()` in one works as anywhere.
     fn hide_loop(&mut self, py: Python<'_>) -> PyResult<()> {
-        if let Some(host) = &self.host {
-            if self.hidden_loop.is_none() && host.is_here() {
-                self.hidden_loop = host.hide(py)?;
-            }
+        if let Some(host) = &self.host
+            && self.hidden_loop.is_none()
+            && host.is_here()
+        {
+            self.hidden_loop = host.hide(py)?;
         }
         Ok(())
     }

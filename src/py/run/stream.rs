@@ -37,9 +37,9 @@ pub fn close(iterator: &Bound<'_, PyAny>, context: Option<&Context>) {
     let py = iterator.py();
     // A context that is entered already is the caller's.
     let _entered = context.and_then(|context| context.enter(py).ok());
-    if let Ok(close) = iterator.getattr(intern!(py, "close")) {
-        if let Err(error) = close.call0() {
-            error.write_unraisable(py, Some(iterator));
-        }
+    if let Ok(close) = iterator.getattr(intern!(py, "close"))
+        && let Err(error) = close.call0()
+    {
+        error.write_unraisable(py, Some(iterator));
     }
 }

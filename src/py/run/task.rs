@@ -49,7 +49,7 @@ impl LoopHost {
             set_running: events.getattr("_set_running_loop")?.unbind(),
             tasks: PySet::empty(py)?.unbind(),
             schedule,
-            eager: py.version_info() >= (3, 12),
+            eager: cfg!(Py_3_12),
         })
     }
 
@@ -135,7 +135,7 @@ pub fn start(
             return Ok(true);
         }
     };
-    if task.call_method0(intern!(py, "done"))?.is_truthy()? {
+    if host.eager && task.call_method0(intern!(py, "done"))?.is_truthy()? {
         {
             let _entered = start.context.enter(py)?;
             finish(py, &start.app, &start.plan, &state, &task, reply);
@@ -177,7 +177,9 @@ fn create<'py>(py: Python<'py>, host: &LoopHost, start: &Start) -> PyResult<Boun
     }
     let options = PyDict::new(py);
     options.set_item(intern!(py, "loop"), &host.event_loop)?;
-    if py.version_info() >= (3, 11) {
+    // A name of its own is formatted for each task that is given none: a twentieth of such a request.
+    options.set_item(intern!(py, "name"), intern!(py, "request"))?;
+    if cfg!(Py_3_11) {
         // Earlier tasks copy the current context, which is the request's: it is entered here.
         options.set_item(intern!(py, "context"), start.context.object())?;
     }

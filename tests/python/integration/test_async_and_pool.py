@@ -191,12 +191,15 @@ def test_a_guest_keeps_deadlines_on_an_idle_loop(tmp_path: Path, loop: str) -> N
 
 @pytest.mark.parametrize("threads", [2, 4])
 def test_async_views_of_every_thread_run_on_one_loop(tmp_path: Path, threads: int) -> None:
-    app = APP + """
+    app = (
+        APP
+        + """
     @app.get("/loop")
     async def which():
         await asyncio.sleep(0.001)
         return {"loop": id(asyncio.get_running_loop())}
     """
+    )
     with serving(tmp_path, app, run=f"threads={threads}") as served:
         with ThreadPoolExecutor(16) as clients:
             answers = list(clients.map(lambda _: get(served, "/loop"), range(100)))
@@ -214,7 +217,9 @@ def test_a_full_pool_queue_answers_503(tmp_path: Path) -> None:
 
 
 def test_a_change_made_while_serving_holds_for_the_next_request(tmp_path: Path) -> None:
-    app = APP + """
+    app = (
+        APP
+        + """
     @app.get("/hook")
     def hook():
         app.after_request_funcs.setdefault(None, []).append(lambda r: (r.headers.set("X-Late", "1"), r)[1])
@@ -225,9 +230,16 @@ def test_a_change_made_while_serving_holds_for_the_next_request(tmp_path: Path) 
         app.view_functions["inline"] = lambda: "swapped"
         return "done"
     """
+    )
     with serving(tmp_path, app) as served, served.connect() as sock:
         request = b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n"
-        sock.sendall(request % b"/inline" + request % b"/hook" + request % b"/inline" + request % b"/swap" + request % b"/inline")
+        sock.sendall(
+            request % b"/inline"
+            + request % b"/hook"
+            + request % b"/inline"
+            + request % b"/swap"
+            + request % b"/inline"
+        )
         got = b""
         while b"swapped" not in got:
             part = sock.recv(65536)
@@ -251,7 +263,6 @@ def test_two_pool_views_may_wait_for_each_other(tmp_path: Path) -> None:
         both.wait(10)
         return "met"
     """
-    with serving(tmp_path, app) as served:
-        with ThreadPoolExecutor(2) as clients:
-            answers = list(clients.map(lambda _: get(served, "/meet"), range(2)))
+    with serving(tmp_path, app) as served, ThreadPoolExecutor(2) as clients:
+        answers = list(clients.map(lambda _: get(served, "/meet"), range(2)))
     assert answers == [(200, {"text": "met"})] * 2

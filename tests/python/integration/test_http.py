@@ -155,7 +155,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         yield served
 
 
-def get(served: Served, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+def get(
+    served: Served, path: str, method: str = "GET", body: bytes | None = None, **headers: str
+) -> tuple[int, dict[str, str], bytes]:
     connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
     try:
         connection.request(method, path, body, {k.replace("_", "-"): v for k, v in headers.items()})
@@ -189,7 +191,9 @@ def test_a_return_value_becomes_the_response_flask_makes(
 
 def test_json_goes_in_and_out(served: Served) -> None:
     document = {"name": "Ada", "tags": ["x", "ü", "\N{GRINNING FACE}"], "n": 1.5, "deep": {"none": None}}
-    status, _, body = get(served, "/parse", "POST", json.dumps(document).encode(), Content_Type="application/json")
+    status, _, body = get(
+        served, "/parse", "POST", json.dumps(document).encode(), Content_Type="application/json"
+    )
     assert status == 200
     assert json.loads(body) == document
 
@@ -208,7 +212,11 @@ def test_the_body_is_a_read_only_buffer(served: Served) -> None:
 
 def test_forms_and_queries_keep_repeated_values(served: Served) -> None:
     _, _, body = get(
-        served, "/form?a=1&a=2&b=%C3%BC", "POST", b"x=1&x=2&y=+z", Content_Type="application/x-www-form-urlencoded"
+        served,
+        "/form?a=1&a=2&b=%C3%BC",
+        "POST",
+        b"x=1&x=2&y=+z",
+        Content_Type="application/x-www-form-urlencoded",
     )
     assert json.loads(body) == {"form": {"x": ["1", "2"], "y": [" z"]}, "args": {"a": ["1", "2"], "b": ["ü"]}}
 
@@ -229,7 +237,7 @@ def test_pipelined_requests_are_answered_in_order_and_in_one_write(served: Serve
             part = sock.recv(65536)
             assert part, "the server closed"
             got += part
-    bodies = [line for line in got.split(b"\r\n\r\n")[1:]]
+    bodies = list(got.split(b"\r\n\r\n")[1:])
     assert [body.split(b"\n")[0] for body in bodies] == [b'{"id":%d}' % i for i in range(16)]
 
 
@@ -253,7 +261,9 @@ def test_what_is_not_there_is_a_404_with_flasks_page(served: Served) -> None:
     status, headers, body = get(served, "/missing")
     assert status == 404
     assert headers["content-type"] == "text/html; charset=utf-8"
-    assert body.startswith(b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>")
+    assert body.startswith(
+        b"<!doctype html>\n<html lang=en>\n<title>404 Not Found</title>\n<h1>Not Found</h1>"
+    )
 
 
 def test_a_missing_slash_redirects(served: Served) -> None:
@@ -290,7 +300,9 @@ def test_a_context_variable_is_not_seen_by_the_next_request(served: Served) -> N
 
 
 @pytest.mark.parametrize("path", ["/boom", "/none", "/unserialisable", "/exit", "/interrupt", "/split"])
-def test_a_failing_view_is_a_500_without_internals_and_the_connection_lives(served: Served, path: str) -> None:
+def test_a_failing_view_is_a_500_without_internals_and_the_connection_lives(
+    served: Served, path: str
+) -> None:
     with served.connect() as sock:
         sock.sendall(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path.encode())
         answer = read_until(sock, b"</p>\n")
@@ -345,7 +357,10 @@ def test_a_large_upload_is_echoed(served: Served) -> None:
         (b"GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: a\r\nX: a\x00b\r\n\r\n", 400),
         (b"GET / HTTP/1.1\nHost: a\n\n", 400),
-        (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+        ),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", 400),
         (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: +1\r\n\r\na", 400),
         (b"GET / HTTP/2.7\r\nHost: a\r\n\r\n", 505),
@@ -354,7 +369,9 @@ def test_a_large_upload_is_echoed(served: Served) -> None:
         (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 101 + b"\r\n", 431),
     ],
 )
-def test_a_malformed_request_is_refused_and_the_connection_closed(served: Served, raw: bytes, status: int) -> None:
+def test_a_malformed_request_is_refused_and_the_connection_closed(
+    served: Served, raw: bytes, status: int
+) -> None:
     answer = served.send(raw + b"GET /text HTTP/1.1\r\nHost: a\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 %d " % status), answer[:80]
     assert answer.count(b"HTTP/1.1 ") == 1
@@ -397,13 +414,21 @@ def test_a_declared_body_over_the_limit_is_refused_before_it_is_read(tmp_path: P
         with served.connect() as sock:
             sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n\r\n")
             assert read_all(sock).startswith(b"HTTP/1.1 413 ")
-        chunked = b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + b"100\r\n" + b"a" * 256 + b"\r\n"
-        assert served.send(chunked + (b"100\r\n" + b"a" * 256 + b"\r\n") * 4 + b"0\r\n\r\n").startswith(b"HTTP/1.1 413 ")
+        chunked = (
+            b"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+            + b"100\r\n"
+            + b"a" * 256
+            + b"\r\n"
+        )
+        assert served.send(chunked + (b"100\r\n" + b"a" * 256 + b"\r\n") * 4 + b"0\r\n\r\n").startswith(
+            b"HTTP/1.1 413 "
+        )
         assert get(served, "/echo", "POST", b"a" * 1000)[2] == b"a" * 1000
 
 
 def test_heads_that_declare_much_cost_little(tmp_path: Path) -> None:
     with serving(tmp_path, APP) as served:
+
         def memory() -> int:
             return int(Path(f"/proc/{served.process.pid}/statm").read_text().split()[1]) * 4096
 

@@ -66,12 +66,15 @@ Point = collections.namedtuple("Point", "x y")
         ({"b": 1, "a": 2}, b'{"a":2,"b":1}'),
         ({"": 0, "\0": 1, "a\0": 2, "a": 3}, rb'{"":0,"\u0000":1,"a":3,"a\u0000":2}'),
         ({"prefix-long-b": 1, "prefix-long-a": 2}, b'{"prefix-long-a":2,"prefix-long-b":1}'),
-        ({"\U0001f600": 1, "\uffff": 2, "z": 3, "\xe9": 4}, rb'{"z":3,"\u00e9":4,"\uffff":2,"\ud83d\ude00":1}'),
+        (
+            {"\U0001f600": 1, "\uffff": 2, "z": 3, "\xe9": 4},
+            rb'{"z":3,"\u00e9":4,"\uffff":2,"\ud83d\ude00":1}',
+        ),
         ({1: 1, True: 2, 0: 3}, b'{"0":3,"1":2}'),
         ({None: 1}, b'{"null":1}'),
         ({1.5: 1, 0.5: 2}, b'{"0.5":2,"1.5":1}'),
         ({False: 1, 2: 0}, b'{"false":1,"2":0}'),
-        ("\x7f\x1f\x00\"\\/\b\f\n\r\t", rb'"\u007f\u001f\u0000\"\\/\b\f\n\r\t"'),
+        ('\x7f\x1f\x00"\\/\b\f\n\r\t', rb'"\u007f\u001f\u0000\"\\/\b\f\n\r\t"'),
         ("\ud800", rb'"\ud800"'),
         ("\U0010ffff", rb'"\udbff\udfff"'),
         (10**40, str(10**40).encode()),
@@ -221,6 +224,44 @@ def test_depth_on_a_small_thread_stack() -> None:
         threading.stack_size(previous)
         sys.setrecursionlimit(limit)
     assert len(outcome) == 1
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        "[" * 200_000,
+        '{"a":' * 200_000,
+        "[" * 5000 + "]" * 5000,
+        '["\\"[{' + "[" * 5000,
+        "\u65e5" + "[" * 200_000,
+    ],
+)
+@pytest.mark.parametrize("encoding", [None, "utf-8", "utf-16", "utf-32-be"])
+def test_a_deep_document_does_not_end_a_thread_of_a_small_stack(document: str, encoding: str | None) -> None:
+    outcome: list[str] = []
+
+    def run() -> None:
+        try:
+            _core.json_loads(document if encoding is None else document.encode(encoding))
+            outcome.append("value")
+        except (RecursionError, json.JSONDecodeError) as error:
+            outcome.append(type(error).__name__)
+
+    previous = threading.stack_size(512 * 1024)
+    try:
+        thread = threading.Thread(target=run)
+        thread.start()
+        thread.join(60)
+    finally:
+        threading.stack_size(previous)
+    # Reached at all: a stack that overflows takes the process with it.
+    assert outcome in (["RecursionError"], ["JSONDecodeError"], ["value"])
+
+
+def test_brackets_within_strings_are_no_depth() -> None:
+    document = json.dumps([{"k" + "[" * 3000: '\\"' + "{" * 3000}, float("nan")])
+    for data in (document, document.encode(), document.encode("utf-16")):
+        assert repr(_core.json_loads(data)) == repr(json.loads(document))
 
 
 def test_default_that_wraps_for_ever_ends() -> None:

@@ -21,7 +21,9 @@ _STOCK = {name: getattr(BaseResponse, name) for name in READ_BY}
 
 def is_stock_response(cls: type) -> bool:
     """Return whether responses of this class can be read by their attributes."""
-    return issubclass(cls, BaseResponse) and all(getattr(cls, name) is method for name, method in _STOCK.items())
+    return issubclass(cls, BaseResponse) and all(
+        getattr(cls, name) is method for name, method in _STOCK.items()
+    )
 
 
 def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
@@ -35,7 +37,9 @@ def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
         headers = response.get_wsgi_headers(state.environ())
     if response.is_sequence and not response._on_close:
         return status, reason, list(headers), b"".join(response.iter_encoded())
-    return status, reason, list(headers), response.get_app_iter(state.environ())
+    body = response.get_app_iter(state.environ())
+    # The server asks for one piece after the other.
+    return status, reason, list(headers), body if hasattr(body, "__next__") else _Body((), iter(body), body)
 
 
 def split_status(status: str) -> tuple[int, str | None]:
@@ -87,7 +91,11 @@ def call_wsgi(application: t.Any, environ: dict[str, t.Any]) -> Rendered:
     if written:
         body = _Body(written, iter(body), body)
     elif isinstance(body, (list, tuple)) and not hasattr(body, "close"):
-        return code, reason, headers, b"".join(body)
+        whole = b"".join(body)
+        if whole or environ["REQUEST_METHOD"] != "HEAD":
+            return code, reason, headers, whole
+        # Generated, not bytes: the length is what the application says, though there is no body.
+        body = _Body((), iter(()), body)
     elif not hasattr(body, "__next__"):
         body = _Body((), iter(body), body)
     return code, reason, headers, body

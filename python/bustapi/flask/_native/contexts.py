@@ -27,7 +27,7 @@ _THE_REQUEST: t.Any = object()
 
 def make_request(app: Flask, state: RequestState) -> Request:
     """Make the request object, which reads the received bytes as it is asked."""
-    request: Request = app.request_class._from_native(state)
+    request = t.cast("Request", app.request_class._from_native(state))
     request.json_module = app.json
     rule = state.url_rule
     if rule is not None:
@@ -135,7 +135,7 @@ class NativeRequestContext(RequestContext):
         self._adapter = value
 
     @property
-    def _session(self) -> SessionMixin:  # type: ignore[override]
+    def _session(self) -> SessionMixin:
         opened = self._opened
         if opened is None:
             opened = self._state.peek("session")

@@ -124,9 +124,10 @@ def _enter(app: Flask, state: RequestState) -> NativeRequestContext:
         appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
     assert app_context is not None
     context._session  # noqa: B018  (a session interface of the application's own may look at every request)
-    if state.url_rule is None or app.config["TRUSTED_HOSTS"] is not None:
-        if context.url_adapter is not None and state.url_rule is None:
-            context.match_request()
+    # The adapter is what notices a host that is not trusted.
+    look = state.url_rule is None or app.config["TRUSTED_HOSTS"] is not None
+    if look and context.url_adapter is not None and state.url_rule is None:
+        context.match_request()
     return context
 
 
@@ -206,7 +207,9 @@ async def _dispatch(app: Flask, request: Request) -> t.Any:
     return await _call(app.view_functions[rule.endpoint], **(request.view_args or {}))
 
 
-async def _finalize(app: Flask, context: NativeRequestContext, value: t.Any, *, from_handler: bool = False) -> Response:
+async def _finalize(
+    app: Flask, context: NativeRequestContext, value: t.Any, *, from_handler: bool = False
+) -> Response:
     response = app.make_response(value)
     try:
         for function in context._after_request_functions:
@@ -229,10 +232,9 @@ async def _handle_user_exception(app: Flask, request: Request, error: Exception)
     if isinstance(error, BadRequestKeyError) and (app.debug or app.config["TRAP_BAD_REQUEST_ERRORS"]):
         error.show_exception = True
     is_http = _is_http_exception(error) and not app.trap_http_exception(error)
-    if is_http:
-        # No code: the exception carries a response. Routing's are the router's business.
-        if t.cast("HTTPException", error).code is None or isinstance(error, RoutingException):
-            return error
+    # No code: the exception carries a response. Routing's are the router's business.
+    if is_http and (t.cast("HTTPException", error).code is None or isinstance(error, RoutingException)):
+        return error
     handler = app._find_error_handler(error, request.blueprints)
     if handler is not None:
         return await _call(handler, error)
@@ -248,7 +250,7 @@ async def _handle_exception(app: Flask, context: NativeRequestContext, error: Ex
         propagate = app.testing or app.debug
     if propagate:
         raise error
-    app.log_exception((type(error), error, error.__traceback__))
+    app.log_exception(t.cast(t.Any, (type(error), error, error.__traceback__)))
     answer = InternalServerError(original_exception=error)
     handler = app._find_error_handler(answer, context.request.blueprints)
     value = answer if handler is None else await _call(handler, answer)

@@ -39,7 +39,13 @@ _STOCK = {name: getattr(Flask, name) for name in (*_DOOR, *_STEPS, *_HANDLERS)}
 
 _PROVIDER_METHODS = ("response", "dumps", "default", "_prepare_response_obj")
 _STOCK_PROVIDER = {name: getattr(DefaultJSONProvider, name) for name in _PROVIDER_METHODS}
-_SESSION_METHODS = ("open_session", "save_session", "should_set_cookie", "is_null_session", "make_null_session")
+_SESSION_METHODS = (
+    "open_session",
+    "save_session",
+    "should_set_cookie",
+    "is_null_session",
+    "make_null_session",
+)
 _STOCK_SESSION = {name: getattr(SecureCookieSessionInterface, name) for name in _SESSION_METHODS}
 
 #: Sent within a request; a receiver is a part of the pipeline.
@@ -132,13 +138,14 @@ def _is_simple(app: Flask, rule: t.Any) -> bool:
 def _is_stock_session(interface: t.Any) -> bool:
     cls = type(interface)
     return issubclass(cls, SecureCookieSessionInterface) and all(
-        name not in interface.__dict__ and getattr(cls, name) is method for name, method in _STOCK_SESSION.items()
+        name not in interface.__dict__ and getattr(cls, name) is method
+        for name, method in _STOCK_SESSION.items()
     )
 
 
 def _json_style(app: Flask) -> JsonStyle | None:
     """How the application's provider writes; None if it has to do it itself."""
-    provider = app.json
+    provider: t.Any = app.json
     cls = type(provider)
     if not issubclass(cls, DefaultJSONProvider) or not is_stock_response(app.response_class):
         return None

@@ -106,7 +106,11 @@ class MultiDict(TypeConversionDict[K, V]):
         if mapping is None:
             super().__init__()
             return
-        if isinstance(mapping, MultiDict):
+        if type(mapping) is list:  # before the tests for abstract classes, which cost more than all the rest
+            store = {}
+            for key, value in mapping:
+                store.setdefault(key, []).append(value)
+        elif isinstance(mapping, MultiDict):
             store = {key: list(values) for key, values in mapping.lists()}
         elif isinstance(mapping, cabc.Mapping):
             store = {}

@@ -45,9 +45,12 @@ from .utils import get_content_length, get_current_url, get_host
 
 def _parse_query(query: bytes) -> list[tuple[str, str]]:
     """Return the fields of a query string; bytes that are no UTF-8 become replacement characters."""
-    if not query:
-        return []
-    return parse_qsl(query.decode("utf-8", "replace"), keep_blank_values=True, errors="werkzeug.url_quote")
+    text = query.decode("utf-8", "replace")
+    if "%" in text:
+        return parse_qsl(text, keep_blank_values=True, errors="werkzeug.url_quote")
+    if "+" in text:
+        text = text.replace("+", " ")
+    return [(key, value) for key, _, value in (pair.partition("=") for pair in text.split("&") if pair)]
 
 
 class Request:
@@ -151,7 +154,9 @@ class Request:
     @_lazy
     def host(self) -> str:
         """The host, with the port unless it is the scheme's own. Checked against `trusted_hosts`."""
-        return get_host(self.scheme, self.headers.get("host"), self.server, self.trusted_hosts)
+        header = self.headers.get("host")
+        # The server's own address is asked for only if it has to stand in.
+        return get_host(self.scheme, header, self.server if header is None else None, self.trusted_hosts)
 
     # Header fields
 

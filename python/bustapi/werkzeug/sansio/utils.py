@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+from functools import lru_cache
 from urllib.parse import quote
 
 from .._internal import _plain_int
@@ -16,6 +17,20 @@ _authority = re.compile(
 )
 _DEFAULT_PORTS = {"http": ":80", "ws": ":80", "https": ":443", "wss": ":443"}
 _SAFE = "!$&'()*+,/:;=@%"
+# What neither quoting nor `uri_to_iri` changes.
+_plain_host = re.compile(r"(?!.*xn--)[a-z0-9.-]+(?::[0-9]+)?")
+_plain_path = re.compile(r"[A-Za-z0-9_.~!$&'()*+,/:;=@-]*")
+_plain_query = re.compile(r"[A-Za-z0-9_.~!$&'()*+,/:;=@?-]*")
+
+
+@lru_cache(maxsize=256)
+def _name_in(authority: str) -> str | None:
+    """Return the name in a well-formed authority; a server is asked under a handful of them."""
+    found = _authority.fullmatch(authority)
+    if found is None:
+        return None
+    name, port = found.groups()
+    return None if port and int(port) > 65535 else name
 
 
 def host_is_trusted(hostname: str | None, trusted_list: t.Collection[str] | None = None) -> bool:
@@ -25,11 +40,8 @@ def host_is_trusted(hostname: str | None, trusted_list: t.Collection[str] | None
         hostname: The host with an optional port, which is not compared.
         trusted_list: Names; a leading dot allows subdomains too.
     """
-    found = _authority.fullmatch(hostname) if hostname else None
-    if found is None:
-        return False
-    name, port = found.groups()
-    if port and int(port) > 65535:
+    name = _name_in(hostname) if hostname else None
+    if name is None:
         return False
     if not trusted_list:
         return True
@@ -97,15 +109,29 @@ def get_current_url(
         path: The path below it; None ends the URL before it.
         query_string: The query as sent.
     """
+    plain = _plain_host.fullmatch(host) is not None
     url = f"{scheme}://{host}/"
     if root_path is not None:
-        mount = quote(root_path.rstrip("/"), safe=_SAFE)
+        mount = root_path.rstrip("/")
+        if _plain_path.fullmatch(mount) is None:
+            mount = quote(mount, safe=_SAFE)
+            plain = False
+        elif mount[:1] != "/":
+            plain = plain and not mount  # it would continue the host
         url = f"{url[:-1]}{mount}/"
         if path is not None:
-            url += quote(path.lstrip("/"), safe=_SAFE)
+            tail = path.lstrip("/")
+            if _plain_path.fullmatch(tail) is None:
+                tail = quote(tail, safe=_SAFE)
+                plain = False
+            url += tail
             if query_string:
-                url += "?" + quote(query_string, safe=_SAFE + "?")
-    return uri_to_iri(url)
+                query = query_string.decode("latin1")
+                if _plain_query.fullmatch(query) is None:
+                    query = quote(query_string, safe=_SAFE + "?")
+                    plain = False
+                url += "?" + query
+    return url if plain else uri_to_iri(url)
 
 
 def get_content_length(

@@ -227,6 +227,14 @@ class Request(_SansIORequest):
             raise RequestEntityTooLarge()
         return BytesIO(data)
 
+    @_lazy
+    def content_length(self) -> int | None:
+        """The declared length of the body; None if there is none or it comes in chunks."""
+        native = self._native
+        if native is None or "environ" in self.__dict__:
+            return super().content_length
+        return native.content_length  # type: ignore[no-any-return]
+
     input_stream = environ_property[t.IO[bytes]](
         "wsgi.input", doc="The stream as the server gave it. It may never end; `stream` does."
     )

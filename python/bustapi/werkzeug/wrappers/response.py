@@ -415,11 +415,13 @@ class Response(_SansIOResponse):
         Args:
             environ: The request.
         """
-        if environ["REQUEST_METHOD"] == "HEAD" or _bodiless(self.status_code):
-            return ()
-        if self.direct_passthrough:
-            return self.response  # type: ignore[no-any-return]
-        return ClosingIterator(self.iter_encoded(), self.close)
+        blocks: t.Iterable[bytes] = ()
+        if environ["REQUEST_METHOD"] != "HEAD" and not _bodiless(self.status_code):
+            if self.direct_passthrough:
+                return self.response  # type: ignore[no-any-return]
+            blocks = self.iter_encoded()
+        # Closed in any case: what is not sent may be an open file.
+        return ClosingIterator(blocks, self.close)
 
     def get_wsgi_response(self, environ: Environ) -> tuple[t.Iterable[bytes], str, list[tuple[str, str]]]:
         """Return what a WSGI server is given: blocks, status line and fields.
