@@ -228,7 +228,13 @@ def test_depth_on_a_small_thread_stack() -> None:
 
 @pytest.mark.parametrize(
     "document",
-    ["[" * 200_000, '{"a":' * 200_000, "[" * 5000 + "]" * 5000, '["\\"[{' + "[" * 5000, "\u65e5" + "[" * 200_000],
+    [
+        "[" * 200_000,
+        '{"a":' * 200_000,
+        "[" * 5000 + "]" * 5000,
+        '["\\"[{' + "[" * 5000,
+        "\u65e5" + "[" * 200_000,
+    ],
 )
 @pytest.mark.parametrize("encoding", [None, "utf-8", "utf-16", "utf-32-be"])
 def test_a_deep_document_does_not_end_a_thread_of_a_small_stack(document: str, encoding: str | None) -> None:
@@ -253,7 +259,7 @@ def test_a_deep_document_does_not_end_a_thread_of_a_small_stack(document: str, e
 
 
 def test_brackets_within_strings_are_no_depth() -> None:
-    document = json.dumps([{"k" + "[" * 3000: "\\\"" + "{" * 3000}, float("nan")])
+    document = json.dumps([{"k" + "[" * 3000: '\\"' + "{" * 3000}, float("nan")])
     for data in (document, document.encode(), document.encode("utf-16")):
         assert repr(_core.json_loads(data)) == repr(json.loads(document))
 
