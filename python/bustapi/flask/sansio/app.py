@@ -75,7 +75,7 @@ class App(Scaffold):
     json_provider_class: type[JSONProvider] = DefaultJSONProvider
     #: Options for the Jinja environment, read when it is made.
     jinja_options: dict[str, t.Any] = {}
-    url_rule_class = Rule
+    url_rule_class: type[Rule] = Rule
     url_map_class = Map
     test_client_class: type[FlaskClient] | None = None
     test_cli_runner_class: type[FlaskCliRunner] | None = None
