@@ -14,8 +14,8 @@ use pyo3::types::{PyDict, PyInt, PyList, PyString, PyTuple, PyType};
 use crate::conn::Request;
 use crate::http::{Target, percent_decode_path};
 use crate::route::{
-    Captures, Convert, GROUP, Need, Oracle, Outcome, Router as Table, RouterBuilder, RuleId,
-    RuleSpec, Texts, Token, Unanswered, Value, Variable,
+    Captures, Constants, Convert, GROUP, Need, Oracle, Outcome, Router as Table, RouterBuilder,
+    RuleId, RuleSpec, Texts, Token, Unanswered, Value, Variable, constant_path,
 };
 
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -26,6 +26,8 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(module = "bustapi._core", frozen)]
 pub struct Router {
     table: Table,
+    /// Matches without values under the default domain.
+    constants: Constants,
     rules: Vec<PyRule>,
     patterns: Vec<OnceLock<Py<PyAny>>>,
     validation_error: Py<PyAny>,
@@ -77,6 +79,7 @@ impl Router {
     ) -> PyResult<Self> {
         let mut builder = RouterBuilder::new(merge_slashes);
         let mut kept = Vec::with_capacity(rules.len());
+        let mut paths = Vec::new();
         for rule in rules {
             let rule = rule.cast_into::<PyTuple>()?;
             let spec = RuleSpec {
@@ -88,6 +91,7 @@ impl Router {
                 merge_slashes: rule.get_item(6)?.extract()?,
                 deferred: rule.get_item(7)?.extract()?,
             };
+            paths.extend(constant_path(&spec));
             builder
                 .add(spec)
                 .map_err(|error| PyValueError::new_err(error.to_string()))?;
@@ -107,7 +111,15 @@ impl Router {
                 .map(|name| PyString::intern(py, name).unbind())
                 .collect();
         }
+        if host_matching {
+            // There is no default to look them up under.
+            paths.clear();
+        }
+        let constants = Constants::new(&table, &default_domain, &paths, |id| {
+            kept[id.0 as usize].defaults.is_none()
+        });
         Ok(Self {
+            constants,
             patterns: table
                 .expressions()
                 .iter()
@@ -218,8 +230,15 @@ impl Router {
         let Some(domain) = domain.filter(|_| plain) else {
             return Ok(Found::Python);
         };
-        let path = percent_decode_path(head.path(&request.bytes));
+        let path = head.path(&request.bytes);
         let method = head.method.as_str(&request.bytes);
+        if let Some(id) = self.constants.find(method.as_bytes(), path) {
+            return Ok(Found::Rule {
+                rule: id.0 as usize,
+                view_args: None,
+            });
+        }
+        let path = percent_decode_path(path);
         let mut captures = Captures::default();
         let mut outcome = self
             .table

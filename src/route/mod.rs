@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod build;
+mod constant;
 mod convert;
 mod digits;
 mod pattern;
@@ -21,6 +22,7 @@ use memchr::memmem;
 use smallvec::SmallVec;
 
 pub use build::RouterBuilder;
+pub use constant::{Constants, constant_path};
 pub use convert::{Convert, Value};
 pub use pattern::Texts;
 pub use rule::{GROUP, RuleError, RuleSpec, Token, Variable};
