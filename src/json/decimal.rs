@@ -20,7 +20,7 @@ const fn fives() -> [u128; (LARGEST - SMALLEST + 1) as usize] {
             let dividend = 1u128 << (bits + 63);
             let quotient = dividend / five;
             let rest = dividend % five;
-            table[(-power - SMALLEST) as usize] = (quotient << 64 | (rest << 64) / five) + 1;
+            table[(-power - SMALLEST) as usize] = ((quotient << 64) | ((rest << 64) / five)) + 1;
         }
         if power < LARGEST {
             five *= 5;
@@ -67,7 +67,7 @@ pub fn to_double(digits: u64, power: i64) -> Option<f64> {
     }
     // Far from both ends of the range: at least 10^-27, at most 10^75.
     let exponent = exponent as u64;
-    Some(f64::from_bits(mantissa & !(1 << 52) | exponent << 52))
+    Some(f64::from_bits((mantissa & !(1 << 52)) | (exponent << 52)))
 }
 
 #[inline]
