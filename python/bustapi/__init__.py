@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 import typing as t
 
+from .kernel.dialects import when_loaded as _when_loaded
+
 if t.TYPE_CHECKING:
     from .app import BustAPI as BustAPI
     from .flask import Blueprint as Blueprint
@@ -114,3 +116,13 @@ def __getattr__(name: str) -> t.Any:
 
 def __dir__() -> list[str]:
     return sorted({*vars(sys.modules[__name__]), *__all__})
+
+
+def _build_bridge() -> None:
+    from . import bridge
+
+    bridge._enable_by_default()
+
+
+# Not before: who uses another dialect keeps `flask` as it is.
+_when_loaded("flask", _build_bridge)
