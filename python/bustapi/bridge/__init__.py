@@ -28,6 +28,7 @@ _OFF = frozenset({"0", "false", "no", "off"})
 
 # Reentrant: the imports of a takeover may end up here again.
 _lock = threading.RLock()
+_here = threading.local()
 _finder = AliasFinder()
 _refused = False
 
@@ -45,8 +46,12 @@ def enable() -> bool:
         False if it was not done because an application of the real Flask exists in this process.
     """
     global _refused
-    # Before the lock is taken: whoever imports the dialect at this moment ends up in `enable` too.
-    import bustapi.flask  # noqa: F401
+    # Before the lock is taken, which must not be held by one who waits for an import.
+    _here.building = True
+    try:
+        import bustapi.flask  # noqa: F401
+    finally:
+        _here.building = False
 
     with _lock:
         _refused = False
@@ -54,6 +59,8 @@ def enable() -> bool:
             from .takeover import take_over
 
             if not take_over():
+                # Not asked again with each name that is imported.
+                _refused = True
                 return False
         if _finder not in sys.meta_path:
             sys.meta_path.insert(0, _finder)
@@ -81,9 +88,18 @@ def is_enabled() -> bool:
     return _finder in sys.meta_path
 
 
-def _enable_by_default() -> None:
-    if not _refused and os.environ.get(ENV, "").strip().lower() not in _OFF:
-        enable()
+def enable_by_default() -> None:
+    """Do as `enable`, unless that was refused by `disable()` or the environment."""
+    if _refused or getattr(_here, "building", False) or is_enabled():
+        return
+    if os.environ.get(ENV, "").strip().lower() in _OFF:
+        return
+    module = sys.modules.get("bustapi.flask")
+    if module is not None and module.__spec__ is not None:
+        # The package has nothing left to run; but another thread that imports one of its modules would wait for
+        # the end of this call, and a takeover for that module.
+        module.__spec__._initializing = False  # type: ignore[attr-defined]
+    enable()
 
 
 def _say(text: str, *args: t.Any) -> None:

@@ -71,7 +71,8 @@ class AliasFinder:
         if spec is None:
             # The next finder would look for it in the folder of our package, or load half of the real one.
             raise ModuleNotFoundError(
-                f"No module named {fullname!r} (BustAPI stands in for {tree}, and has no {ours!r})", name=fullname
+                f"No module named {fullname!r} (BustAPI stands in for {tree}, and has no {ours!r})",
+                name=fullname,
             )
         alias = ModuleSpec(
             fullname,

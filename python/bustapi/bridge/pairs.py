@@ -16,7 +16,19 @@ if t.TYPE_CHECKING:
 
 _MISSING: t.Any = object()
 #: Two equal ones may be one object, which others hold for reasons of their own.
-_SHARED = (str, bytes, int, float, complex, tuple, frozenset, type(None), type(...), re.Pattern, types.BuiltinFunctionType)
+_SHARED = (
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    tuple,
+    frozenset,
+    type(None),
+    type(...),
+    re.Pattern,
+    types.BuiltinFunctionType,
+)
 
 
 class Pairs:

@@ -16,7 +16,7 @@ _HEAP_TYPE = 1 << 9
 _Cell = types.CellType
 _Member = types.MemberDescriptorType
 #: Holders that need no change: what they hold is found elsewhere, or they last no longer than this call.
-_PASSED_OVER = (
+_PASSED_OVER: tuple[type, ...] = (
     types.FrameType,
     types.ModuleType,
     types.GeneratorType,
@@ -41,20 +41,55 @@ def rebind(pairs: Pairs, rounds: int) -> list[str]:
     Returns:
         What could not be replaced, in words.
     """
-    left: dict[str, None] = {}
+    left = _Leftovers()
+    wanted = done = pairs.ids
     for _ in range(rounds):
-        known = len(pairs.ids)
-        _Walk(pairs, left).run()
-        if len(pairs.ids) == known:
+        _Walk(pairs, left, wanted).run()
+        # Only what was made anew has to be looked for again.
+        wanted = pairs.ids - done
+        if not wanted:
             break
-    return list(left)
+        done = pairs.ids
+    return left.names()
+
+
+class _Leftovers:
+    """What keeps an object of the real packages."""
+
+    def __init__(self) -> None:
+        self._held: dict[int, tuple[t.Any, str]] = {}
+        self._texts: dict[str, None] = {}
+
+    def add(self, value: t.Any, what: str) -> None:
+        self._held[id(value)] = (value, what)
+
+    def say(self, text: str) -> None:
+        self._texts[text] = None
+
+    def names(self) -> list[str]:
+        """Say what the modules and their classes show of it: nothing else has a name."""
+        for name, module in list(sys.modules.items()):
+            # Those inside of the real packages are nobody's, and the real modules themselves are gone.
+            if not isinstance(module, types.ModuleType) or is_real(module.__name__):
+                continue
+            for attribute, value in list(vars(module).items()):
+                self._look(f"{name}.{attribute}", value)
+                if isinstance(value, type) and value.__module__ == name:
+                    for own, held in list(vars(value).items()):
+                        self._look(f"{name}.{attribute}.{own}", held)
+        return list(self._texts)
+
+    def _look(self, name: str, value: t.Any) -> None:
+        found = self._held.get(id(value))
+        if found is not None:
+            self.say(f"{name} {found[1]}")
 
 
 class _Walk:
-    def __init__(self, pairs: Pairs, left: dict[str, None]) -> None:
+    def __init__(self, pairs: Pairs, left: _Leftovers, ids: set[int]) -> None:
         self.pairs = pairs
         self.left = left
-        self.ids = pairs.ids
+        self.ids = ids
 
     def run(self) -> None:
         everything = gc.get_objects()
@@ -67,7 +102,8 @@ class _Walk:
             kind = type(value)
             if issubclass(kind, type):
                 namespaces.update(id(held) for held in refers(value) if type(held) is dict)
-                hits.append(value)
+                if not free(map(id, value.__bases__)) or not free(map(id, vars(value).values())):
+                    hits.append(value)
             elif id(value) not in ids and not free(map(id, refers(value))):
                 hits.append(value)
         del everything
@@ -105,11 +141,11 @@ class _Walk:
         elif kind.__flags__ & _HEAP_TYPE:
             self._instance(value)
         elif not issubclass(kind, _PASSED_OVER):
-            self._name_left(value, "holds an object of the real packages that cannot be replaced")
+            self.left.add(value, "holds an object of the real packages that cannot be replaced")
             return
         ours = self.pairs.classes.get(kind)
         if ours is not None and not adopt(value, ours):
-            self._name_left(value, f"stays a {kind.__module__}.{kind.__qualname__}")
+            self.left.add(value, f"stays a {kind.__module__}.{kind.__qualname__}")
 
     def _dict(self, value: dict[t.Any, t.Any]) -> None:
         if not self.ids.isdisjoint(map(id, dict.keys(value))):
@@ -186,16 +222,7 @@ class _Walk:
             self.pairs.add(cls, type(cls)(cls.__name__, bases, namespace))
         except TypeError as error:
             name = f"{cls.__module__}.{cls.__qualname__}"
-            self.left[f"{name} cannot be derived from bustapi's classes ({error})"] = None
-
-    def _name_left(self, value: t.Any, what: str) -> None:
-        # Only what a module shows has a name; and those inside of the real packages are nobody's.
-        for name, module in list(sys.modules.items()):
-            if is_real(name) or not isinstance(module, types.ModuleType):
-                continue
-            for attribute, held in list(vars(module).items()):
-                if held is value:
-                    self.left[f"{name}.{attribute} {what}"] = None
+            self.left.say(f"{name} cannot be derived from bustapi's classes ({error})")
 
 
 def _complete_instances(cls: type) -> None:

@@ -92,7 +92,7 @@ def _application(real: dict[str, types.ModuleType]) -> str | None:
     return repr(found)
 
 
-def _with_subclasses(cls: type) -> Iterator[type]:
+def _with_subclasses(cls: type[t.Any]) -> Iterator[type[t.Any]]:
     yield cls
-    for subclass in cls.__subclasses__():
+    for subclass in type.__subclasses__(cls):
         yield from _with_subclasses(subclass)
