@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from extensions.services import HOST, START_SECONDS, unused_port
 
 ORDERS = ("bustapi", "extension")
@@ -51,7 +52,8 @@ class Client:
         headers = sorted(
             (name, _in_order(value) if name in SETS else _steady(value))
             for name, value in response.headers.multi_items()
-            if name not in OWN_HEADERS and not (name == "content-length" and _steady(response.text) != response.text)
+            if name not in OWN_HEADERS
+            and not (name == "content-length" and _steady(response.text) != response.text)
         )
         self.seen.append(
             (

@@ -88,12 +88,26 @@ def postgres(folder: Path) -> Iterator[str]:
         for parent in data.parents:
             if parent.stat().st_uid == 0 and not parent.stat().st_mode & 0o001:
                 parent.chmod(parent.stat().st_mode | 0o011)
-    initialise = [*prefix, str(programs["initdb"]), "-D", str(data), "-U", "tests", "-A", "trust", "-N", "-E", "UTF8"]
+    initialise = [
+        *prefix,
+        str(programs["initdb"]),
+        "-D",
+        str(data),
+        "-U",
+        "tests",
+        "-A",
+        "trust",
+        "-N",
+        "-E",
+        "UTF8",
+    ]
     subprocess.run([*initialise, "--locale=C"], check=True, capture_output=True, timeout=60, cwd="/")
     port = unused_port()
     options = ["-D", str(data), "-p", str(port), "-h", HOST, "-k", "", "-F"]
     # SIGINT: disconnects clients; SIGTERM would wait for them.
-    with process([*prefix, str(programs["postgres"]), *options], port, folder / "postgres.log", signal.SIGINT):
+    with process(
+        [*prefix, str(programs["postgres"]), *options], port, folder / "postgres.log", signal.SIGINT
+    ):
         yield f"postgresql+psycopg://tests@{HOST}:{port}/postgres"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+
 from extensions.harness import ORDERS, Client, compare, need
 
 both_orders = pytest.mark.parametrize("order", ORDERS)
@@ -23,10 +24,24 @@ def test_flask_cors(order: str, folder: Path) -> None:
     need("flask_cors", "asgiref")
 
     def visit(ask: Client) -> None:
-        origins = (None, "http://one.example", "https://one.example", "http://a.two.example", "http://three.example")
+        origins = (
+            None,
+            "http://one.example",
+            "https://one.example",
+            "http://a.two.example",
+            "http://three.example",
+        )
         for origin in origins:
             headers = {} if origin is None else {"Origin": origin}
-            for path in ("/api/items", "/api/later", "/api/missing", "/plain", "/decorated", "/part/", "/nowhere"):
+            for path in (
+                "/api/items",
+                "/api/later",
+                "/api/missing",
+                "/plain",
+                "/decorated",
+                "/part/",
+                "/nowhere",
+            ):
                 ask("GET", path, headers=headers)
                 ask(
                     "OPTIONS",
@@ -121,7 +136,10 @@ def test_flask_jwt_extended(order: str, folder: Path) -> None:
             ask("GET", path)
             for token in (*tokens.values(), gone["access"], "rubbish", f"{tokens['access']}x"):
                 ask("GET", path, headers=bearer(token))
-        assert ask("GET", "/me", headers=bearer(tokens["access"])).json()["user"] == {"name": "ann", "role": "reader"}
+        assert ask("GET", "/me", headers=bearer(tokens["access"])).json()["user"] == {
+            "name": "ann",
+            "role": "reader",
+        }
         ask("GET", "/me", params={"jwt": tokens["access"]})
         ask("POST", "/me", json={"access_token": tokens["access"]})
         stale = ask("POST", "/refresh", headers=bearer(tokens["refresh"])).json()["access"]
@@ -130,7 +148,9 @@ def test_flask_jwt_extended(order: str, folder: Path) -> None:
         ask("GET", "/me")
         ask("POST", "/me")
         assert (
-            ask("POST", "/me", headers={"X-CSRF-TOKEN": ask.http.cookies["csrf_access_token"]}).json()["identity"]
+            ask("POST", "/me", headers={"X-CSRF-TOKEN": ask.http.cookies["csrf_access_token"]}).json()[
+                "identity"
+            ]
             == "ann"
         )
         ask("DELETE", "/cookies")
@@ -150,7 +170,18 @@ def test_flask_migrate(order: str, folder: Path) -> None:
         command = "flask" if which == "flask" else "bustapi"
         for arguments in (["init"], ["migrate", "-m", "things"], ["upgrade"], ["current"], ["check"]):
             result = subprocess.run(
-                [sys.executable, "-m", command, "--app", "migrate_app", "db", arguments[0], "-d", which, *arguments[1:]],
+                [
+                    sys.executable,
+                    "-m",
+                    command,
+                    "--app",
+                    "migrate_app",
+                    "db",
+                    arguments[0],
+                    "-d",
+                    which,
+                    *arguments[1:],
+                ],
                 cwd=folder,
                 env={
                     **{key: value for key, value in os.environ.items() if key != "BUSTAPI_BRIDGE"},
@@ -191,7 +222,9 @@ def test_flask_wtf(order: str, folder: Path) -> None:
         ask("POST", "/note", data={**sent, "title": "much too long a title", "count": "9"})
         ask("POST", "/note", data={"csrf_token": token})
         headers = {"X-CSRFToken": token}
-        assert ask("POST", "/upload", files={"file": ("a.txt", b"12345")}, headers=headers).json()["size"] == 5
+        assert (
+            ask("POST", "/upload", files={"file": ("a.txt", b"12345")}, headers=headers).json()["size"] == 5
+        )
         ask("POST", "/upload", files={"file": ("a.exe", b"12345")}, headers=headers)
         ask("POST", "/upload", headers=headers)
         ask("GET", "/token")
@@ -225,7 +258,8 @@ def test_flask_limiter_with_redis(order: str, folder: Path, redis_url: str) -> N
         # What depends on the clock is not compared.
         for _, what in ask.seen:
             what["headers"] = [
-                (name, "*" if name in ("retry-after", "x-ratelimit-reset") else value) for name, value in what["headers"]
+                (name, "*" if name in ("retry-after", "x-ratelimit-reset") else value)
+                for name, value in what["headers"]
             ]
 
     compare(order, "limiter_app", folder, visit, lambda which: own_prefix(redis_url))
@@ -236,7 +270,15 @@ def test_flask_caching_with_redis(order: str, folder: Path, redis_url: str) -> N
     need("flask_caching", "redis", "asgiref")
 
     def visit(ask: Client) -> None:
-        for path in ("/view/a", "/view/a", "/view/b", "/view/a", "/query?a=1&b=2", "/query?b=2&a=1", "/query?a=2"):
+        for path in (
+            "/view/a",
+            "/view/a",
+            "/view/b",
+            "/view/a",
+            "/query?a=1&b=2",
+            "/query?b=2&a=1",
+            "/query?a=2",
+        ):
             ask("GET", path)
         assert ask("GET", "/view/a").json() == {"call": 1, "name": "a"}
         assert ask("GET", "/later").json() == ask("GET", "/later").json()
@@ -245,7 +287,14 @@ def test_flask_caching_with_redis(order: str, folder: Path, redis_url: str) -> N
         ask("DELETE", "/square/3")
         ask("GET", "/square/3")
         ask("GET", "/square/4")
-        for path in ("/unless", "/unless", "/unless?skip=1", "/response?status=500", "/response", "/response"):
+        for path in (
+            "/unless",
+            "/unless",
+            "/unless?skip=1",
+            "/response?status=500",
+            "/response",
+            "/response",
+        ):
             ask("GET", path)
         ask("POST", "/value", json={"a": [1, None, "x"]})
         ask("HEAD", "/view/a")

@@ -26,7 +26,9 @@ def note():
         return {"title": form.title.data, "count": form.count.data}
     if request.method == "POST":
         return {"errors": form.errors}, 400
-    return render_template_string("<form>{{ form.csrf_token }}{{ form.title() }}{{ form.count() }}</form>", form=form)
+    return render_template_string(
+        "<form>{{ form.csrf_token }}{{ form.title() }}{{ form.count() }}</form>", form=form
+    )
 
 
 @app.post("/upload")
