@@ -70,7 +70,9 @@ def explain(app: Flask, rule: t.Any) -> Way:
     spec = describe(app, rule)
     if not is_served_natively(app):
         return Way("pipeline", "pool" if spec.mode == "pool" else "inline", list(_replaced(app, _DOOR)))
-    found = [*_replaced(app, (*_STEPS, *_HANDLERS)), *_around(app, rule), *_responses(app)]
+    # Replaced handlers are called by name in the pipeline of functions, but not in that of coroutines.
+    steps = _STEPS if spec.mode != "task" and not iscoroutinefunction(view) else (*_STEPS, *_HANDLERS)
+    found = [*_replaced(app, steps), *_around(app, rule), *_responses(app)]
     if spec.bare:
         return Way("native", spec.mode, [])
     if spec.hooks_only:
