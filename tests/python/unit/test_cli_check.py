@@ -47,6 +47,7 @@ SITE = """
 
     app.register_blueprint(part)
     app.add_url_rule("/empty", endpoint="empty")
+    app.add_url_rule("/socket", view_func=lambda: "", endpoint="socket", websocket=True)
 """
 
 
@@ -106,9 +107,14 @@ def test_the_reason_is_named_with_its_place(report: dict[str, Any]) -> None:
     assert reason["file"] == "site_app.py"
 
 
-def test_a_rule_without_a_view_is_not_supported(report: dict[str, Any]) -> None:
-    assert route(report, "/empty")["verdict"] == "unsupported"
-    assert report["counts"] == {"native": 2, "pipeline": 2, "unsupported": 1}
+def test_a_rule_without_a_view_does_what_it_does_in_flask(report: dict[str, Any]) -> None:
+    assert route(report, "/empty")["verdict"] == "pipeline"
+    assert "no view for 'empty'" in route(report, "/empty")["reasons"][0]["text"]
+
+
+def test_what_is_not_supported_is_counted(report: dict[str, Any]) -> None:
+    assert route(report, "/socket")["verdict"] == "unsupported"
+    assert report["counts"] == {"native": 2, "pipeline": 3, "unsupported": 1}
 
 
 def test_hooks_and_extensions_are_listed(report: dict[str, Any]) -> None:
@@ -144,7 +150,7 @@ def test_a_name_that_is_missing_here_is_a_finding(run: Run, tmp_path: Path) -> N
 def test_the_text_is_for_a_reader(run: Run) -> None:
     result = run("check", "site_app:app")
     assert "  full pipeline (inline)   GET          /part/in  -> part.inside  [site_app.py:" in result.stdout
-    assert result.stdout.endswith("2 native, 2 full pipeline, 1 not supported, of 5 routes\n")
+    assert result.stdout.endswith("2 native, 3 full pipeline, 1 not supported, of 6 routes\n")
 
 
 def test_commands_of_the_application_are_ours_too(run: Run, tmp_path: Path) -> None:

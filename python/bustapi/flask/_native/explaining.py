@@ -64,9 +64,9 @@ def explain(app: Flask, rule: t.Any) -> Way:
         return Way("unsupported", "inline", [Reason("WebSocket rules are not served")])
     view = app.view_functions.get(rule.endpoint)
     if view is None:
-        if getattr(rule, "build_only", False):
-            return Way("native", "inline", [Reason("only builds URLs")])
-        return Way("unsupported", "inline", [Reason(f"no view function for the endpoint {rule.endpoint!r}")])
+        # A common way to have a second name for a URL, of which another rule answers the requests.
+        text = f"there is no view for {rule.endpoint!r}: it builds URLs, and a request for it fails as with Flask"
+        return Way("pipeline", "inline", [Reason(text)])
     spec = describe(app, rule)
     if not is_served_natively(app):
         return Way("pipeline", "pool" if spec.mode == "pool" else "inline", list(_replaced(app, _DOOR)))
