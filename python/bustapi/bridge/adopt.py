@@ -9,6 +9,12 @@ from bustapi.flask.cli import AppGroup
 from bustapi.flask.sessions import SessionInterface
 from bustapi.flask.views import View
 from bustapi.kernel.registry import RegistryDict, RegistryList
+from bustapi.werkzeug.datastructures import (
+    ImmutableDict,
+    ImmutableList,
+    ImmutableTypeConversionDict,
+    TypeConversionDict,
+)
 from bustapi.werkzeug.exceptions import Aborter, HTTPException
 from bustapi.werkzeug.local import LocalProxy
 
@@ -19,6 +25,8 @@ if t.TYPE_CHECKING:
 
 #: Their instances' attributes are the same on both sides.
 _ALIKE = (LocalProxy, HTTPException, SessionInterface, View, Aborter, AppGroup)
+#: Dicts and lists of which all is kept in the dict or list itself.
+_CONTAINERS = (ImmutableDict, ImmutableList, ImmutableTypeConversionDict, TypeConversionDict)
 _PROXY_SLOTS = ("_LocalProxy__wrapped", "_get_current_object")
 _set_class = object.__dict__["__class__"].__set__
 
@@ -37,7 +45,7 @@ def adopt(value: t.Any, ours: type) -> bool:
         if issubclass(ours, Blueprint):
             _set_class(value, ours)
             complete(value)
-        elif issubclass(ours, _ALIKE):
+        elif issubclass(ours, _ALIKE) or ours in _CONTAINERS:
             _set_class(value, ours)
         else:
             return False

@@ -10,6 +10,8 @@ import sys
 import typing as t
 from importlib.machinery import ModuleSpec
 
+from .incidental import complete
+
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from importlib.metadata import Distribution, DistributionFinder
@@ -40,11 +42,13 @@ def counterpart(name: str) -> ModuleType | None:
     """
     ours = _PREFIX + name
     try:
-        return importlib.import_module(ours)
+        module = importlib.import_module(ours)
     except ModuleNotFoundError as error:
         if error.name is not None and (ours == error.name or ours.startswith(f"{error.name}.")):
             return None
         raise
+    complete(name, module)
+    return module
 
 
 class AliasFinder:
@@ -121,7 +125,9 @@ class _AliasLoader:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
-        sys.modules[module.__name__] = importlib.import_module(self._ours)
+        ours = importlib.import_module(self._ours)
+        complete(module.__name__, ours)
+        sys.modules[module.__name__] = ours
 
     # What `python -m flask` asks for.
     def get_code(self, fullname: str) -> CodeType | None:

@@ -28,12 +28,13 @@ EXTENSION = """
     from flask.cli import AppGroup, with_appcontext
     from flask.sessions import SecureCookieSessionInterface
     from flask.views import MethodView
-    from werkzeug.datastructures import Headers
+    from werkzeug.datastructures import Headers, ImmutableDict
     from werkzeug.exceptions import HTTPException, NotFound
     from werkzeug.local import LocalProxy
     from werkzeug.routing import BaseConverter
 
     BY_KIND = {Response: "response", NotFound: ["gone", NotFound]}
+    DEFAULTS = ImmutableDict(one=1)
     TUPLE = (Response, (HTTPException, 1))
     QUEUE = deque([Response])
     SET = {Response, int}
@@ -129,6 +130,7 @@ CHECKS = """
     assert issubclass(e.Own, F.Blueprint) and isinstance(e.own, F.Blueprint)
     assert issubclass(e.Sessions, F.sessions.SessionInterface) and issubclass(e.Oops, W.exceptions.HTTPException)
     assert isinstance(e.NOT_FOUND, W.exceptions.NotFound) and e.NOT_FOUND.description == "prepared"
+    assert type(e.DEFAULTS) is W.datastructures.ImmutableDict and e.DEFAULTS == {"one": 1}
     assert e.Config.response is F.Response and e.config.made == [F.Response] and e.config.current is F.request
     assert e.default() == (F.Response, F.request) and e.held()[0] is F.Response
 
@@ -290,6 +292,29 @@ def test_modules_that_do_not_exist_are_not_taken_from_the_real_package(run: Run)
         print(flask.app.__spec__.name, flask.__spec__.name)
     """
     assert says(run(program)) == "flask.nothing\nbustapi.flask.app bustapi.flask"
+
+
+#: Prints the classes and functions of the two packages that a module can be asked for.
+SHOW_NAMES = """
+    import importlib, types
+    for name in ("flask.app", "flask.helpers", "flask.ctx", "flask.cli", "flask.sansio.app", "flask.testing",
+                 "flask.json.provider", "werkzeug.http", "werkzeug.formparser", "werkzeug.wrappers.request",
+                 "werkzeug.routing.map", "werkzeug.test", "werkzeug.utils", "flask.views", "flask.templating"):
+        module = importlib.import_module(name)
+        for key, value in vars(module).items():
+            if isinstance(value, (type, types.FunctionType)) and not key.startswith("_"):
+                if value.__module__.partition(".")[0] in ("flask", "werkzeug"):
+                    print(name, key)
+"""
+
+
+def test_what_the_real_modules_import_can_be_imported_from_them(run: Run) -> None:
+    wanted = says(run(SHOW_NAMES)).splitlines()
+    assert "flask.app Rule" in wanted
+    imports = "\n".join("from {} import {}".format(*line.split()) for line in wanted)
+    assert says(run(f"import bustapi.flask\n{imports}\nprint('all')")) == "all"
+    missing = "import bustapi.flask, flask.app; print(hasattr(flask, 'Markup'), hasattr(flask.app, 'Markup'))"
+    assert says(run(missing)) == "False False"
 
 
 def test_versions_are_those_of_the_installed_packages(run: Run) -> None:
