@@ -67,7 +67,7 @@ pub fn to_double(digits: u64, power: i64) -> Option<f64> {
     }
     // Far from both ends of the range: at least 10^-27, at most 10^75.
     let exponent = exponent as u64;
-    Some(f64::from_bits(mantissa & !(1 << 52) | exponent << 52))
+    Some(f64::from_bits((mantissa & !(1 << 52)) | (exponent << 52)))
 }
 
 #[inline]

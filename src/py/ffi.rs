@@ -8,10 +8,10 @@ pub(crate) mod walk;
 
 use crate::buf::{Budget, Payload};
 use crate::conn;
-use pyo3::exceptions::PyBufferError;
+use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyType, PyTypeMethods};
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyType, PyTypeMethods};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -99,6 +99,21 @@ pub fn call_with_kwargs<'py>(
             callable.py(),
             ffi::PyObject_VectorcallDict(callable.as_ptr(), ptr::null(), 0, kwargs.as_ptr()),
         )
+    }
+}
+
+/// A new instance of a class, as its `__new__` without arguments makes it; `__init__` is not called.
+pub fn new_object<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
+    let py = class.py();
+    let arguments = PyTuple::empty(py);
+    // SAFETY: attached, and the type is alive while borrowed. `tp_new` is called as `type.__call__` calls it, with an
+    // empty tuple and no keywords; it returns a new reference or NULL with an exception set.
+    unsafe {
+        let Some(new) = (*class.as_type_ptr()).tp_new else {
+            return Err(PyTypeError::new_err("the class cannot be instantiated"));
+        };
+        let object = new(class.as_type_ptr(), arguments.as_ptr(), ptr::null_mut());
+        Bound::from_owned_ptr_or_err(py, object)
     }
 }
 

@@ -297,7 +297,11 @@ class Dispatch(App):
                 )
 
         if not isinstance(value, self.response_class):
-            if isinstance(value, (str, bytes, bytearray, cabc.Iterator)):
+            # The usual types first: asking whether something is an iterator is slow.
+            kind = type(value)
+            if kind is dict or kind is list:
+                value = self.json.response(value)
+            elif isinstance(value, (str, bytes, bytearray, cabc.Iterator)):
                 # Given to the constructor, so that a class can treat a status of its own making.
                 value = self.response_class(t.cast("str", value), status=status, headers=headers)
                 status = headers = None

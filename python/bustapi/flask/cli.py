@@ -143,11 +143,26 @@ class FlaskGroup(AppGroup):
         except NoAppException as error:
             _complain(error.format_message(), "Error: ")
             return None
-        # For the rest of the invocation: the parameters' callbacks may use `current_app`, and what they see must be
-        # this application even if another context is active around the command.
-        if not current_app or current_app._get_current_object() is not app:  # type: ignore[attr-defined]
-            ctx.with_resource(app.app_context())
         return t.cast("click.Command | None", app.cli.get_command(ctx, name))
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command that the arguments name; one of the application's runs in its context from here on.
+
+        Args:
+            ctx: The group's context.
+            args: The arguments.
+        """
+        name, command, rest = super().resolve_command(ctx, args)
+        if command is not None and super().get_command(ctx, name or "") is not command:
+            app = ctx.ensure_object(ScriptInfo).load_app()
+            # The parameters' callbacks may use `current_app`, and it must be this application even if another
+            # context is active around the command. Not in `get_command`: a context that only shows help is never
+            # closed by click 8.1.
+            if not current_app or current_app._get_current_object() is not app:  # type: ignore[attr-defined]
+                ctx.with_resource(app.app_context())
+        return name, command, rest
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands; an application that fails to load is reported, not raised.

@@ -78,6 +78,7 @@ class _Dialect:
             receivers=[],
             session_cookie=None,
             response_class=None,
+            headers_class=None,
         )
 
     def full_dispatch(self, app: HostedApplication, state: RequestState) -> Rendered:

@@ -6,6 +6,7 @@
 //! the general way, which is always possible because nothing was done yet that Python could see.
 
 use std::mem::MaybeUninit;
+use std::slice;
 
 use pyo3::ffi;
 use pyo3::prelude::*;
@@ -201,8 +202,8 @@ impl<S: Sink> Walker<'_, S> {
                 len += 1;
             }
         }
-        // SAFETY: the first `len` were written just now, and MaybeUninit<T> has T's layout.
-        let pairs = unsafe { &mut *(std::ptr::from_mut(&mut pairs[..len]) as *mut [Pair]) };
+        // SAFETY: the first `len` were written just now; MaybeUninit has the layout of what it holds.
+        let pairs = unsafe { slice::from_raw_parts_mut(pairs.as_mut_ptr().cast::<Pair>(), len) };
         if self.sort && !sorted {
             sort(pairs);
         }
@@ -227,7 +228,7 @@ impl Pair {
     #[inline]
     fn text(&self) -> &[u8] {
         // SAFETY: the text of a key that is alive for the walk, and pairs are made and used within one.
-        unsafe { std::slice::from_raw_parts(self.key, self.len) }
+        unsafe { slice::from_raw_parts(self.key, self.len) }
     }
 }
 
@@ -274,7 +275,7 @@ unsafe fn short<'a>(text: *mut ffi::PyObject) -> Option<Short<'a>> {
             // Twice half the shift: one by 64 for the empty text is not defined.
             word >> (32 - 4 * len) >> (32 - 4 * len)
         };
-        let bytes = std::slice::from_raw_parts(data, len);
+        let bytes = slice::from_raw_parts(data, len);
         Some(Short { bytes, head })
     }
 }

@@ -192,10 +192,13 @@ fn finished_response<'py>(
     value: &Bound<'py, PyAny>,
     after: &[Py<PyAny>],
 ) -> PyResult<Bound<'py, PyAny>> {
-    let mut response = app
-        .object
-        .bind(py)
-        .call_method1(intern!(py, "make_response"), (value,))?;
+    let mut response = match response::make(py, app, value)? {
+        Some(response) => response,
+        None => app
+            .object
+            .bind(py)
+            .call_method1(intern!(py, "make_response"), (value,))?,
+    };
     if state.try_borrow()?.concerns_response() {
         return app.call(
             intern!(py, "process_response"),

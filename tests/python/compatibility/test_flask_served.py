@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -34,20 +34,28 @@ sys.path.insert(0, {tests!r})
 from compatibility.{module} import {build}
 from compatibility.flask_pair import OURS, frozen_time
 app = {build}(OURS)
+{twist}
 with frozen_time():
     app.run("127.0.0.1", {port})
 """
+#: The other ways that a request can go through the server; none of them may show.
+TWISTS = {
+    "as it is": "",
+    "in the pool": "app.execution = 'pool'",
+    "behind middleware": "inner = app.wsgi_app\napp.wsgi_app = lambda environ, start: inner(environ, start)",
+    "as a task": "async def nothing(): pass\napp.before_request(nothing)",
+}
 
 
 @contextlib.contextmanager
-def served(module: Any, build: str, directory: Path) -> Iterator[int]:
+def served(module: Any, build: str, directory: Path, twist: str) -> Iterator[int]:
     """Serve what `build` makes, in a process of its own; gives the port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     script = directory / f"{build}.py"
     name = Path(module.__file__).stem
-    script.write_text(SCRIPT.format(tests=str(HERE.parent), module=name, build=build, port=port))
+    script.write_text(SCRIPT.format(tests=str(HERE.parent), module=name, build=build, port=port, twist=twist))
     log = directory / f"{build}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -129,23 +137,23 @@ def assert_served_alike(
     return found
 
 
-def apps(module: Any, name: str) -> Any:
+def apps(module: Any, name: str, twists: Sequence[str] = ("as it is",)) -> Any:
     """A fixture: the real application and the port of ours."""
 
-    @pytest.fixture(scope="module", name=name)
-    def both(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, int]]:
-        with served(module, name, tmp_path_factory.mktemp(name)) as port:
+    @pytest.fixture(scope="module", name=name, params=twists)
+    def both(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, int]]:
+        with served(module, name, tmp_path_factory.mktemp(name), TWISTS[request.param]) as port:
             yield getattr(module, name)(REAL), port
 
     return both
 
 
-values = apps(test_flask_responses, "values")
+values = apps(test_flask_responses, "values", list(TWISTS))
 errors = apps(test_flask_responses, "errors")
-hooks = apps(test_flask_responses, "hooks")
+hooks = apps(test_flask_responses, "hooks", list(TWISTS))
 rules = apps(test_flask_responses, "rules")
 mirror = apps(test_flask_requests, "mirror")
-sessions = apps(test_flask_requests, "sessions")
+sessions = apps(test_flask_requests, "sessions", list(TWISTS))
 templates = apps(test_flask_requests, "templates")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import threading
 import warnings
@@ -176,6 +177,14 @@ def test_shared_without_cache_has_no_etag(files: Path) -> None:
     with shared(files, cache=False).get("/s/page.txt") as response:
         assert "Etag" not in response.headers
         assert response.headers["Cache-Control"] == "public"
+
+
+def test_shared_package_of_a_loader_without_resources(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_loader("json", loader=object())  # type: ignore[arg-type]
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    app = SharedDataMiddleware(Response("app", 404), {"/std": ("json", "")})
+    with Client(app).get("/std/__init__.py") as packaged:
+        assert b"JSON" in packaged.get_data()
 
 
 def test_shared_refuses_other_exports() -> None:

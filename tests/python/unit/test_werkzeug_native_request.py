@@ -273,6 +273,14 @@ def test_a_subclass_that_replaces_a_source_sees_every_json_body(source: str) -> 
         assert request.get_json() == [2]
 
 
+def test_a_replaced_method_sees_every_json_body(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = Request._from_native(State(body=b"[1]", content_type="application/json"))
+    request.get_data = lambda **options: b"[2]"  # type: ignore[assignment,misc]
+    assert request.get_json() == [2]
+    monkeypatch.setattr(Request, "get_data", lambda self, **options: b"[3]")
+    assert Request._from_native(State(body=b"[1]", content_type="application/json")).get_json() == [3]
+
+
 def test_errors_of_json_bodies() -> None:
     with pytest.raises(BadRequest, match="Failed to decode JSON object: Expecting value"):
         Request._from_native(State(body=b"[", content_type="application/json")).get_json()

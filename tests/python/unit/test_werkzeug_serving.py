@@ -87,7 +87,6 @@ def test_keywords_reach_the_server(app: Flask, calls: list[Any]) -> None:
     ("keyword", "value"),
     [
         ("request_handler", serving.WSGIRequestHandler),
-        ("static_files", {"/s": "."}),
         ("passthrough_errors", True),
         ("ssl_context", "adhoc"),
     ],
@@ -123,6 +122,22 @@ def test_is_running_from_reloader(value: str | None, monkeypatch: pytest.MonkeyP
     if value is not None:
         monkeypatch.setenv("WERKZEUG_RUN_MAIN", value)
     assert serving.is_running_from_reloader() == (value == "true")
+
+
+def test_any_wsgi_application_is_wrapped(calls: list[Any]) -> None:
+    def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+        return []
+
+    serving.run_simple("127.0.0.1", 1, wsgi, use_debugger=True)
+    wrapped = calls[0][0][2]
+    assert isinstance(wrapped.wsgi_app, DebuggedApplication)
+    assert wrapped.wsgi_app.app is wsgi
+
+
+@pytest.mark.parametrize("value", [None, "app", 3])
+def test_what_is_no_application_is_refused(value: Any) -> None:
+    with pytest.raises(ServeError, match="cannot serve"):
+        serving.run_simple("127.0.0.1", 0, value)
 
 
 def test_handler_can_be_derived_from_but_not_made() -> None:

@@ -6,6 +6,7 @@ import typing as t
 from inspect import iscoroutinefunction
 
 from ...kernel.plan import JsonStyle, Mode, Spec, Table
+from ...werkzeug.datastructures import Headers
 from .. import signals
 from ..app import Flask
 from ..helpers import _split_blueprint_path
@@ -39,6 +40,15 @@ _STOCK = {name: getattr(Flask, name) for name in (*_DOOR, *_STEPS, *_HANDLERS)}
 
 _PROVIDER_METHODS = ("response", "dumps", "default", "_prepare_response_obj")
 _STOCK_PROVIDER = {name: getattr(DefaultJSONProvider, name) for name in _PROVIDER_METHODS}
+#: What the making of a response from text, bytes or JSON depends on.
+_MADE_BY = (
+    "__init__",
+    "set_data",
+    "default_mimetype",
+    "default_status",
+    "automatically_set_content_length",
+)
+_STOCK_MAKING = {name: getattr(Response, name) for name in _MADE_BY}
 _SESSION_METHODS = (
     "open_session",
     "save_session",
@@ -76,6 +86,7 @@ def table(app: Flask) -> Table:
         receivers=[t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
         response_class=app.response_class if is_stock_response(app.response_class) else None,
+        headers_class=Headers if _makes_plain_responses(app) else None,
     )
 
 
@@ -95,14 +106,19 @@ def describe(app: Flask, rule: t.Any) -> Spec:
     is_async = iscoroutinefunction(view)
     if is_async or any(map(iscoroutinefunction, hooks)):
         if _is_stock(app, (*_DOOR, *_STEPS, *_HANDLERS)):
-            alone = not hooks and _is_simple(app, rule) and not any(map(iscoroutinefunction, _handlers(app)))
+            alone = (
+                not hooks
+                and _is_simple(app, rule)
+                and _makes_plain_responses(app)
+                and not any(map(iscoroutinefunction, _handlers(app)))
+            )
             return Spec(view, "task", bare=alone and is_async, hooks_only=False, automatic_options=automatic)
         # A replaced step is a plain function, which can only wait for the coroutine: not on a reactor's thread.
         return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
 
     if not _is_simple(app, rule) or app.teardown_appcontext_funcs or not _is_stock(app, (*_DOOR, *_STEPS)):
         return Spec(view, mode, bare=False, hooks_only=False, automatic_options=automatic)
-    bare = not hooks and app.response_class is Response
+    bare = not hooks and _makes_plain_responses(app)
     return Spec(view, mode, bare, True, before, after, teardown, automatic)
 
 
@@ -132,6 +148,16 @@ def _is_simple(app: Flask, rule: t.Any) -> bool:
         and not any(app.url_value_preprocessors.get(name) for name in (None, *_blueprints(rule)))
         and app.config["TRUSTED_HOSTS"] is None
         and _is_stock_session(app.session_interface)
+    )
+
+
+def _makes_plain_responses(app: Flask) -> bool:
+    """Whether a plain value becomes what the response class as it is delivered makes of it."""
+    cls = app.response_class
+    return (
+        cls is Response
+        and is_stock_response(cls)
+        and all(getattr(cls, name) is stock for name, stock in _STOCK_MAKING.items())
     )
 
 
@@ -192,7 +218,7 @@ def _handlers(app: Flask) -> Iterator[Callable[..., t.Any]]:
 def _watched(app: Flask) -> Iterator[tuple[type, str]]:
     for name in _STOCK:
         yield type(app), name
-    for name in (*READ_BY, "default_mimetype", "__init__"):
+    for name in (*READ_BY, *_MADE_BY):
         yield app.response_class, name
     for name in (*_PROVIDER_METHODS, "sort_keys", "ensure_ascii", "compact", "mimetype"):
         yield type(app.json), name

@@ -67,16 +67,16 @@ class App(Scaffold):
     Compatible with: flask.sansio.app.App (3.1)
     """
 
-    aborter_class = Aborter
+    aborter_class: type[Aborter] = Aborter
     #: The class of `jinja_env`.
     jinja_environment: t.Any = _JinjaEnvironmentClass()
     app_ctx_globals_class = _AppCtxGlobals
-    config_class = Config
+    config_class: type[Config] = Config
     json_provider_class: type[JSONProvider] = DefaultJSONProvider
     #: Options for the Jinja environment, read when it is made.
     jinja_options: dict[str, t.Any] = {}
     url_rule_class: type[Rule] = Rule
-    url_map_class = Map
+    url_map_class: type[Map] = Map
     test_client_class: type[FlaskClient] | None = None
     test_cli_runner_class: type[FlaskCliRunner] | None = None
 

@@ -107,10 +107,11 @@ class MultiDict(TypeConversionDict[K, V]):
             super().__init__()
             return
         if type(mapping) is list:  # before the tests for abstract classes, which cost more than all the rest
-            store = {}
+            values_of = _dict.setdefault
             for key, value in mapping:
-                store.setdefault(key, []).append(value)
-        elif isinstance(mapping, MultiDict):
+                values_of(self, key, []).append(value)
+            return
+        if isinstance(mapping, MultiDict):
             store = {key: list(values) for key, values in mapping.lists()}
         elif isinstance(mapping, cabc.Mapping):
             store = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import importlib
 import importlib.util
 import mimetypes
 import os
@@ -115,6 +116,10 @@ class SharedDataMiddleware:
         loader: t.Any = None if spec is None else spec.loader
         if loader is None:
             raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+        if not hasattr(loader, "get_resource_reader"):
+            # A loader that knows modules only; the package itself knows where it is.
+            folder = next(iter(importlib.import_module(package).__path__))
+            return self.get_directory_loader(os.path.join(folder, package_path))
         reader = loader.get_resource_reader(package)
 
         def load(path: str | None) -> tuple[str | None, Opener | None]:

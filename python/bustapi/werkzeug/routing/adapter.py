@@ -340,19 +340,19 @@ class MapAdapter:
         if built is None:
             raise BuildError(endpoint, given, method, self)
         domain, path, websocket = built
-        host = self.get_host(domain)
+        path = path.lstrip("/")
+        if not force_external and not websocket:
+            here = self.server_name if self.map.host_matching else self.subdomain
+            if domain == here:
+                return f"{self.script_name.rstrip('/')}/{path}"
         scheme = self.url_scheme if url_scheme is None else url_scheme
         if websocket:
             # Clients need whole URLs of websockets.
-            force_external = True
             scheme = "wss" if scheme in _SECURE else "ws"
         elif scheme:
             scheme = "https" if scheme in _SECURE else "http"
-        here = host == self.server_name if self.map.host_matching else domain == self.subdomain
-        path = path.lstrip("/")
-        if here and not force_external:
-            return f"{self.script_name.rstrip('/')}/{path}"
-        return f"{scheme}{':' if scheme else ''}//{host}{self.script_name[:-1]}/{path}"
+        colon = ":" if scheme else ""
+        return f"{scheme}{colon}//{self.get_host(domain)}{self.script_name[:-1]}/{path}"
 
     def _partial_build(
         self, endpoint: t.Any, values: dict[str, t.Any], method: str | None, append_unknown: bool

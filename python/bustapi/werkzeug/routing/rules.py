@@ -21,6 +21,8 @@ if t.TYPE_CHECKING:
 Token = t.Union[str, tuple[str, str, bool, float, tuple[t.Any, ...]]]
 # Whether a piece is a variable, and its text or name.
 _Piece = tuple[bool, str]
+# What a part of a URL is built from: text, then variables with their converters and the text behind each.
+_Form = tuple[str, list[tuple[str, BaseConverter, str]]]
 
 _NAME = r"[a-zA-Z_][a-zA-Z0-9_]*"
 _piece_re = re.compile(
@@ -353,7 +355,7 @@ class Rule(RuleFactory):
         return converter(self.map, *args, **kwargs)
 
     def compile(self) -> None:
-        """Read domain and path into tokens for matching and operations for building.
+        """Read domain and path into tokens for matching and forms to fill in.
 
         Raises:
             ValueError: The rule is malformed.
@@ -365,8 +367,8 @@ class Rule(RuleFactory):
         domain_pieces, self._domain = self._read(domain)
         path_pieces, self._path = self._read(path)
         self._trace = [*domain_pieces, (False, "|"), *path_pieces]
-        self._domain_steps = self._steps(domain_pieces)
-        self._path_steps = self._steps(path_pieces)
+        self._domain_form = self._form(domain_pieces)
+        self._path_form = self._form(path_pieces)
         defaults = self.defaults or {}
         free = [text for variable, text in self._trace if variable and text not in defaults]
         for index, name in enumerate(free):
@@ -397,23 +399,24 @@ class Rule(RuleFactory):
             tokens.append((name, converter.regex, isolating, converter.weight, conversion_of(converter)))
         return pieces, tokens
 
-    def _steps(self, pieces: list[_Piece]) -> list[str | tuple[str]]:
-        """Text to write, and 1-tuples with the variables to fill in; adjacent texts are joined."""
+    def _form(self, pieces: list[_Piece]) -> _Form:
         defaults = self.defaults or {}
-        steps: list[str | tuple[str]] = []
+        start, fields = "", []
         for variable, text in pieces:
             if variable and text not in defaults:
-                steps.append((text,))
+                fields.append((text, self._converters[text], ""))
                 continue
             # A variable with a default is built from no other value.
-            constant = (
-                self._converters[text].to_url(defaults[text]) if variable else quote(text, safe=PATH_SAFE)
-            )
-            if steps and isinstance(steps[-1], str):
-                steps[-1] += constant
+            if variable:
+                constant = self._converters[text].to_url(defaults[text])
             else:
-                steps.append(constant)
-        return steps
+                constant = quote(text, safe=PATH_SAFE)
+            if fields:
+                name, converter, behind = fields[-1]
+                fields[-1] = (name, converter, behind + constant)
+            else:
+                start += constant
+        return start, fields
 
     def build(self, values: t.Mapping[str, t.Any], append_unknown: bool = True) -> tuple[str, str] | None:
         """Fill values in.
@@ -426,9 +429,13 @@ class Rule(RuleFactory):
             Domain part and path, or None if a converter refuses a value.
         """
         try:
-            domain = self._fill(self._domain_steps, values)
-            path = self._fill(self._path_steps, values)
-            if append_unknown and not self._known.issuperset(values):
+            domain, fields = self._domain_form
+            for name, converter, behind in fields:
+                domain = f"{domain}{converter.to_url(values[name])}{behind}"
+            path, fields = self._path_form
+            for name, converter, behind in fields:
+                path = f"{path}{converter.to_url(values[name])}{behind}"
+            if append_unknown and values and not self._known.issuperset(values):
                 unknown = {name: value for name, value in values.items() if name not in self._known}
                 query = self._encode_query_vars(unknown)
                 if query:
@@ -436,15 +443,6 @@ class Rule(RuleFactory):
         except ValidationError:
             return None
         return domain, path
-
-    def _fill(self, steps: list[str | tuple[str]], values: t.Mapping[str, t.Any]) -> str:
-        converters = self._converters
-        return "".join(
-            [
-                step if isinstance(step, str) else f"{converters[step[0]].to_url(values[step[0]])}"
-                for step in steps
-            ]
-        )
 
     def _encode_query_vars(self, query_vars: t.Mapping[str, t.Any]) -> str:
         items = iter_multi_items(query_vars)
@@ -475,10 +473,13 @@ class Rule(RuleFactory):
         """
         if method is not None and self.methods is not None and method not in self.methods:
             return False
-        defaults = self.defaults or {}
-        return all(name in values or name in defaults for name in self.arguments) and not any(
-            name in values and value != values[name] for name, value in defaults.items()
-        )
+        defaults = self.defaults
+        if not defaults:
+            return self.arguments.issubset(values)
+        for name in self.arguments:
+            if name not in values and name not in defaults:
+                return False
+        return not any(name in values and value != values[name] for name, value in defaults.items())
 
     def build_compare_key(self) -> tuple[int, int, int]:
         """The order in which the rules of an endpoint are tried: no alias, many variables, many defaults first."""

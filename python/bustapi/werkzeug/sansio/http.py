@@ -95,7 +95,12 @@ def _plain_pairs(text: str) -> list[tuple[str, str]]:
     """Split text without quotes, where every `;` ends a pair."""
     pairs = []
     for part in text.split(";"):
-        name, _, value = part.strip(" \t").partition("=")
+        part = part.strip(" \t")
+        name, _, value = part.partition("=")
+        if " " not in part and "\t" not in part:
+            if name:
+                pairs.append((name, value))
+            continue
         name = name.rstrip(" \t")
         value = value.lstrip(" \t")
         if name and not (" " in name or "\t" in name or " " in value or "\t" in value):

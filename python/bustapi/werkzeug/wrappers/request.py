@@ -44,9 +44,14 @@ class _received(_lazy[t.Any]):
     def __get__(self, instance: t.Any, owner: type | None = None) -> t.Any:
         if instance is None:
             return self
-        if "_native" not in instance.__dict__:
-            raise AttributeError(f"{type(instance).__name__!r} object has no attribute {self.__name__!r}")
-        return super().__get__(instance, owner)
+        values = instance.__dict__
+        name = self.__name__
+        if name in values:
+            return values[name]
+        if "_native" not in values:
+            raise AttributeError(f"{type(instance).__name__!r} object has no attribute {name!r}")
+        value = values[name] = self.fget(instance)
+        return value
 
 
 class Request(_SansIORequest):
@@ -455,6 +460,9 @@ class Request(_SansIORequest):
         values = self.__dict__
         if "stream" in values or "environ" in values:
             return False
+        # Replaced on the class or on this request, after the class was made.
+        if getattr(self.get_data, "__func__", None) is not _GET_DATA:
+            return False
         loads = self.json_module.loads
         if loads is not _STDLIB_LOADS and not getattr(loads, "is_plain_json", False):
             return False
@@ -475,3 +483,4 @@ class Request(_SansIORequest):
 
 
 _INIT = Request.__init__
+_GET_DATA = Request.get_data
