@@ -151,6 +151,10 @@ class NativeRequestContext(RequestContext):
         self._opened = value
         self._state.session = value
 
+    def copy(self) -> RequestContext:
+        """Return a plain context of the same request and session, which outlives this one."""
+        return RequestContext(self.app, self.request.environ, request=self.request, session=self._session)
+
     def push(self) -> None:
         """Make this the current context once more, in another `contextvars.Context` say."""
         below = _cv_app.get(None)
