@@ -3,7 +3,8 @@
 import asyncio
 from typing import Any, Callable, final
 
-from typing_extensions import Buffer
+from contextvars import ContextVar
+from typing_extensions import Buffer, Self
 
 __version__: str
 
@@ -82,6 +83,13 @@ class Reactor:
     def wake(self) -> None: ...
     def drain(self, grace: float) -> None: ...
     def abort(self) -> None: ...
+
+class ProxyBase:
+    """Base of proxies: what their class does not define is read from what they stand for."""
+
+    def __new__(cls, *_arguments: object, **_keywords: object) -> Self: ...
+    def _bind(self, variable: ContextVar[Any], part: str, message: str) -> None: ...
+    def __getattribute__(self, name: str) -> Any: ...
 
 @final
 class Generation:

@@ -78,6 +78,7 @@ class _Dialect:
             receivers=[],
             session_cookie=None,
             response_class=None,
+            request_class=None,
             headers_class=None,
         )
 

@@ -8,8 +8,9 @@ use super::application::App;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
 use crate::http::{Target, Version, percent_decode_path};
-use crate::py::ffi::Body;
+use crate::py::ffi::{self, Body};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
@@ -149,6 +150,32 @@ impl RequestState {
         // RFC 9110 4.2.3: an absolute target without a path means `/`.
         let path = if path.is_empty() { &b"/"[..] } else { path };
         (path, query.map_or(&[][..], |span| self.request.text(span)))
+    }
+
+    /// The request object, made here if its class allows it: what the dialect's `make_request` does, without a call.
+    fn stock_request<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let this = slf.try_borrow()?;
+        if let Some(made) = &this.made.request {
+            return Ok(Some(made.bind(py).clone()));
+        }
+        let Some(class) = &this.app.request_class else {
+            return Ok(None);
+        };
+        let request = ffi::new_object(class.bind(py))?;
+        request.setattr(intern!(py, "_native"), slf)?;
+        let json = this.app.object.bind(py).getattr(intern!(py, "json"))?;
+        request.setattr(intern!(py, "json_module"), json)?;
+        if let Some(rule) = &this.url_rule {
+            request.setattr(intern!(py, "url_rule"), rule)?;
+            match &this.view_args {
+                Some(args) => request.setattr(intern!(py, "view_args"), args)?,
+                None => request.setattr(intern!(py, "view_args"), PyDict::new(py))?,
+            }
+        }
+        drop(this);
+        slf.try_borrow_mut()?.made.request = Some(request.clone().unbind());
+        Ok(Some(request))
     }
 
     /// Lends a lazily made object, making it with the dialect's `maker` on first touch. No borrow is held across
@@ -415,6 +442,9 @@ impl RequestState {
 
     #[getter(request)]
     fn get_request<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(request) = Self::stock_request(slf)? {
+            return Ok(request);
+        }
         Self::made(
             slf,
             |made| &mut made.request,

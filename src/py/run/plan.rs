@@ -91,6 +91,7 @@ impl Table {
                 json: json_options(&table.getattr("json")?)?,
                 session_cookie: cookie.map(String::into_bytes),
                 response_class: table.getattr("response_class")?.extract()?,
+                request_class: table.getattr("request_class")?.extract()?,
                 headers_class: table.getattr("headers_class")?.extract()?,
                 dialect: dialect.unbind(),
             }),

@@ -12,7 +12,7 @@ from ..app import Flask
 from ..helpers import _split_blueprint_path
 from ..json.provider import DefaultJSONProvider
 from ..sessions import SecureCookieSessionInterface
-from ..wrappers import Response
+from ..wrappers import Request, Response
 from .answer import READ_BY, is_stock_response
 
 if t.TYPE_CHECKING:
@@ -49,6 +49,10 @@ _MADE_BY = (
     "automatically_set_content_length",
 )
 _STOCK_MAKING = {name: getattr(Response, name) for name in _MADE_BY}
+#: What the making of a request depends on.
+_STOCK_REQUEST = {
+    name: getattr(Request, name) for name in ("__init__", "__new__", "__setattr__")
+}
 _SESSION_METHODS = (
     "open_session",
     "save_session",
@@ -86,6 +90,7 @@ def table(app: Flask) -> Table:
         receivers=[t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
         response_class=app.response_class if is_stock_response(app.response_class) else None,
+        request_class=app.request_class if _is_stock_request(app.request_class) else None,
         headers_class=Headers if _makes_plain_responses(app) else None,
     )
 
@@ -148,6 +153,14 @@ def _is_simple(app: Flask, rule: t.Any) -> bool:
         and not any(app.url_value_preprocessors.get(name) for name in (None, *_blueprints(rule)))
         and app.config["TRUSTED_HOSTS"] is None
         and _is_stock_session(app.session_interface)
+    )
+
+
+def _is_stock_request(cls: type) -> bool:
+    """Whether requests of the class are made by setting what `_from_native` sets."""
+    return issubclass(cls, Request) and (
+        all(getattr(cls, name) is stock for name, stock in _STOCK_REQUEST.items())
+        and cls._from_native.__func__ is Request._from_native.__func__  # type: ignore[attr-defined]
     )
 
 
@@ -224,4 +237,5 @@ def _watched(app: Flask) -> Iterator[tuple[type, str]]:
         yield type(app.json), name
     for name in _SESSION_METHODS:
         yield type(app.session_interface), name
-    yield app.request_class, "__init__"
+    for name in _STOCK_REQUEST:
+        yield app.request_class, name
