@@ -4,7 +4,7 @@ import asyncio
 from typing import Any, Callable, final
 
 from contextvars import ContextVar
-from typing_extensions import Buffer, Self
+from typing_extensions import Buffer, Self, disjoint_base
 
 __version__: str
 
@@ -14,6 +14,7 @@ __all__ = [
     "Generation",
     "Listener",
     "Pool",
+    "ProxyBase",
     "Reactor",
     "RequestState",
     "Router",
@@ -84,12 +85,13 @@ class Reactor:
     def drain(self, grace: float) -> None: ...
     def abort(self) -> None: ...
 
+@disjoint_base
 class ProxyBase:
     """Base of proxies: what their class does not define is read from what they stand for."""
 
     def __new__(cls, *_arguments: object, **_keywords: object) -> Self: ...
     def _bind(self, variable: ContextVar[Any], part: str, message: str) -> None: ...
-    def __getattribute__(self, name: str) -> Any: ...
+    def __getattribute__(self, name: str, /) -> Any: ...
 
 @final
 class Generation:
@@ -145,6 +147,7 @@ class RequestState:
     def header(self, name: str) -> str | None: ...
     def get_data(self) -> bytes: ...
     def json(self) -> Any: ...
+    def plain_json(self, request: Any) -> Any: ...
     def environ(self) -> dict[str, Any]: ...
     def peek(self, name: str) -> Any: ...
     @property

@@ -79,6 +79,7 @@ class _Dialect:
             session_cookie=None,
             response_class=None,
             request_class=None,
+            json_body_limit=None,
             headers_class=None,
         )
 
