@@ -1,9 +1,9 @@
 """The native core, as the Python side sees it."""
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any, Callable, final
 
-from contextvars import ContextVar
 from typing_extensions import Buffer, Self, disjoint_base
 
 __version__: str
