@@ -39,6 +39,11 @@ impl Context {
         Self(self.0.clone_ref(py))
     }
 
+    /// How many variables have a value in it.
+    pub fn len(&self, py: Python<'_>) -> usize {
+        self.0.bind(py).len().unwrap_or(usize::MAX)
+    }
+
     /// Makes it the thread's current context until the guard goes.
     pub fn enter<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Entered<'a, 'py>> {
         // SAFETY: attached; the argument is a Context object (made by `copy_current` only).
@@ -103,7 +108,10 @@ pub fn context_var_value<'py>(var: &Bound<'py, PyAny>) -> PyResult<Option<Bound<
 unsafe extern "C" {
     /// The interpreter's own cached look-up along a type's bases: a borrowed reference, or NULL without an exception.
     /// Not part of the documented API, exported by every CPython from 2.2 on.
-    fn _PyType_Lookup(class: *mut ffi::PyTypeObject, name: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn _PyType_Lookup(
+        class: *mut ffi::PyTypeObject,
+        name: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
 }
 
 /// Whether a class or one of its bases has an attribute of this name.
