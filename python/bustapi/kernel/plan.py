@@ -53,6 +53,8 @@ class Table(t.NamedTuple):
     session_cookie: str | None
     #: Responses of exactly this class are read by their attributes; None: all through `Dialect.render`.
     response_class: type | None
+    #: Nothing but the rules decides about the paths of URLs, neither the request's host nor the application.
+    plain_urls: bool
     #: The class of a response's headers, if the server may make responses of plain values itself.
     headers_class: type | None
 

@@ -78,6 +78,7 @@ class _Dialect:
             receivers=[],
             session_cookie=None,
             response_class=None,
+            plain_urls=False,
             headers_class=None,
         )
 

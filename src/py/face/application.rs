@@ -15,6 +15,8 @@ pub struct App {
     pub session_cookie: Option<Vec<u8>>,
     /// Responses of exactly this class are read by their attributes.
     pub response_class: Option<Py<PyType>>,
+    /// Paths are built from the rules and `script_name` alone: nothing of the request decides about them.
+    pub plain_urls: bool,
     /// The class of a response's headers, if responses of plain values can be made here.
     pub headers_class: Option<Py<PyType>>,
 }

@@ -251,6 +251,38 @@ impl RequestState {
         }
     }
 
+    /// The path that the application is mounted at, without a slash at its end: part of every URL it builds.
+    #[getter]
+    fn script_name(&self) -> &'static str {
+        ""
+    }
+
+    /// What the path of a URL that is built for this request begins with; None if its URL adapter has to say.
+    #[getter]
+    fn url_prefix(slf: &Bound<'_, Self>) -> PyResult<Option<&'static str>> {
+        let py = slf.py();
+        let (prefix, context) = {
+            let this = slf.try_borrow()?;
+            if !this.app.plain_urls {
+                return Ok(None);
+            }
+            let context = this.made.request_context.as_ref();
+            (
+                this.script_name(),
+                context.map(|context| context.clone_ref(py)),
+            )
+        };
+        if let Some(context) = context
+            && context
+                .bind(py)
+                .getattr(pyo3::intern!(py, "has_adapter"))?
+                .is_truthy()?
+        {
+            return Ok(None);
+        }
+        Ok(Some(prefix))
+    }
+
     /// Address and port that the client connected to; the path and None on a unix socket.
     #[getter]
     fn server(&self) -> (String, Option<u16>) {
@@ -532,7 +564,7 @@ impl RequestState {
         let py = environ.py();
         let (path, query) = self.path_and_query();
         environ.set_item("REQUEST_METHOD", self.method(py))?;
-        environ.set_item("SCRIPT_NAME", "")?;
+        environ.set_item("SCRIPT_NAME", self.script_name())?;
         let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
         environ.set_item("PATH_INFO", latin1(py, &decoded))?;
         environ.set_item("QUERY_STRING", latin1(py, query))?;

@@ -92,6 +92,7 @@ impl Table {
                 session_cookie: cookie.map(String::into_bytes),
                 response_class: table.getattr("response_class")?.extract()?,
                 headers_class: table.getattr("headers_class")?.extract()?,
+                plain_urls: table.getattr("plain_urls")?.extract()?,
                 dialect: dialect.unbind(),
             }),
         })

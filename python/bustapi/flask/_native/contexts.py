@@ -119,6 +119,11 @@ class NativeRequestContext(RequestContext):
         self._cv_tokens = [_THE_REQUEST]
 
     @property
+    def has_adapter(self) -> bool:
+        """Whether the URL adapter was made, or one was set."""
+        return self._adapter is not _UNSET
+
+    @property
     def url_adapter(self) -> t.Any:
         """The map bound to the request; None if its host is not one that the application answers for."""
         if self._adapter is _UNSET:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import typing as t
-from inspect import iscoroutinefunction
 
+from ...kernel.aio import is_coroutine_function
 from ...kernel.plan import Rendered
 from ...werkzeug.exceptions import BadRequestKeyError, InternalServerError
 from ...werkzeug.routing import RoutingException
@@ -156,7 +156,7 @@ async def full_dispatch_async(app: Flask, state: RequestState) -> Rendered:
 
 async def _call(function: Callable[..., t.Any], *args: t.Any, **kwargs: t.Any) -> t.Any:
     value = function(*args, **kwargs)
-    return await value if iscoroutinefunction(function) else value
+    return await value if is_coroutine_function(function) else value
 
 
 async def _send(signal: t.Any, app: Flask, **kwargs: t.Any) -> None:
