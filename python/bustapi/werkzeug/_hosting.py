@@ -77,6 +77,7 @@ class _Dialect:
             watch=[],
             receivers=[],
             session_cookie=None,
+            session_is_json=False,
             response_class=None,
             plain_urls=False,
             headers_class=None,

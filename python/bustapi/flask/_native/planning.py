@@ -55,6 +55,7 @@ _SESSION_METHODS = (
     "should_set_cookie",
     "is_null_session",
     "make_null_session",
+    "session_class",
 )
 _STOCK_SESSION = {name: getattr(SecureCookieSessionInterface, name) for name in _SESSION_METHODS}
 
@@ -85,6 +86,7 @@ def table(app: Flask) -> Table:
         watch=list(_watched(app)),
         receivers=[t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
+        session_is_json=stock_session and interface._core_signer(app) is not None,  # type: ignore[attr-defined]
         response_class=app.response_class if is_stock_response(app.response_class) else None,
         plain_urls=(
             not by_host and app.config["TRUSTED_HOSTS"] is None and _is_stock(app, ("create_url_adapter",))
