@@ -564,12 +564,12 @@ impl RequestState {
         now: i64,
         max_age: i64,
     ) -> Option<Bound<'py, PyBytes>> {
-        let text = self.session_cookie()?;
-        Some(
-            signer
-                .content(py, text, now, max_age)
-                .unwrap_or_else(|| PyBytes::new(py, b"")),
-        )
+        let content = if self.app.session_cookie.is_some() {
+            signer.content(py, self.session_cookie()?, now, max_age)
+        } else {
+            None
+        };
+        Some(content.unwrap_or_else(|| PyBytes::new(py, b"")))
     }
 
     /// The WSGI environment (PEP 3333) of this request; the same dict every time.
