@@ -410,7 +410,7 @@ class Flask(Dispatch):
                     endpoint, values, method=_method, url_scheme=_scheme, force_external=external
                 )
             except BuildError as error:
-                values.update(_anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external)
+                values.update(_anchor=_anchor, _method=_method, _scheme=_scheme, _external=external)
                 return self.handle_url_build_error(error, endpoint, values)
         return url if _anchor is None else f"{url}#{quote(_anchor, safe=_ANCHOR_SAFE)}"
 

@@ -57,6 +57,10 @@ class Table(t.NamedTuple):
     response_class: type | None
     #: Nothing but the rules decides about the paths of URLs, neither the request's host nor the application.
     plain_urls: bool
+    #: The class of requests, if the server may make them of its own state; None: through `Dialect.make_request`.
+    request_class: type | None
+    #: The server may parse JSON bodies up to this many bytes itself; None: it may not.
+    json_body_limit: int | None
     #: The class of a response's headers, if the server may make responses of plain values itself.
     headers_class: type | None
 

@@ -80,6 +80,8 @@ class _Dialect:
             session_is_json=False,
             response_class=None,
             plain_urls=False,
+            request_class=None,
+            json_body_limit=None,
             headers_class=None,
         )
 

@@ -19,6 +19,11 @@ pub struct App {
     pub response_class: Option<Py<PyType>>,
     /// Paths are built from the rules and `script_name` alone: nothing of the request decides about them.
     pub plain_urls: bool,
+    /// The class of requests, if they can be made here.
+    pub request_class: Option<Py<PyType>>,
+    /// JSON bodies up to this many bytes are parsed here, with the meaning of `json_provider.loads`.
+    pub json_body_limit: Option<usize>,
+    pub json_provider: Py<PyAny>,
     /// The class of a response's headers, if responses of plain values can be made here.
     pub headers_class: Option<Py<PyType>>,
 }
