@@ -5,9 +5,10 @@
 //! none of them pays for none.
 
 use super::application::App;
+use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
-use crate::http::{Target, Version, percent_decode_path};
+use crate::http::{Target, Version, base64url, percent_decode_path};
 use crate::py::ffi::{self, Body};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -74,7 +75,12 @@ impl RequestState {
     pub fn concerns_response(&self) -> bool {
         self.made.session.is_some()
             || self.made.request_context.is_some()
-            || self.has_session_cookie()
+            || self.may_refresh_session()
+    }
+
+    /// A session was opened, and there is nothing else that the response depends on.
+    pub fn has_session_only(&self) -> bool {
+        self.made.session.is_some() && self.made.request_context.is_none()
     }
 
     pub fn has_request_context(&self) -> bool {
@@ -86,18 +92,36 @@ impl RequestState {
         self.made.request_context.is_some() || self.made.app_context.is_some()
     }
 
-    fn has_session_cookie(&self) -> bool {
-        let Some(name) = &self.app.session_cookie else {
+    /// Whether the request carries a session that has to be saved though nobody touched it: a permanent one lives on
+    /// from its last use. Says yes where it cannot tell; that the cookie may be forged does not matter for a no.
+    fn may_refresh_session(&self) -> bool {
+        let Some(text) = self.session_cookie() else {
             return false;
         };
+        let Some(end) = memchr::memchr(b'.', text).filter(|end| *end > 0) else {
+            // Compressed, or nothing that was signed; an empty cookie is no session.
+            return !text.is_empty();
+        };
+        let mut content = Vec::with_capacity(end);
+        if !self.app.session_is_json || base64url::decode(&text[..end], &mut content).is_none() {
+            return true;
+        }
+        let find = |needle: &[u8]| memchr::memmem::find(&content, needle).is_some();
+        find(b"_permanent") || find(b"\\u")
+    }
+
+    /// The value of the session cookie as it was sent; the first one's if there are several.
+    fn session_cookie(&self) -> Option<&[u8]> {
+        let name = self.app.session_cookie.as_deref()?;
         // RFC 6265 5.4 has one Cookie field; clients that send several are read as if they had not.
         self.request
             .fields()
             .filter(|(field, _)| field.eq_ignore_ascii_case(b"cookie"))
             .flat_map(|(_, value)| value.split(|b| *b == b';'))
-            .any(|pair| {
+            .find_map(|pair| {
                 let pair = pair.trim_ascii_start();
-                pair.len() > name.len() && pair.starts_with(name) && pair[name.len()] == b'='
+                let value = pair.strip_prefix(name)?.trim_ascii_start();
+                value.strip_prefix(b"=").map(<[u8]>::trim_ascii)
             })
     }
 
@@ -313,6 +337,38 @@ impl RequestState {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
         }
+    }
+
+    /// The path that the application is mounted at, without a slash at its end: part of every URL it builds.
+    #[getter]
+    fn script_name(&self) -> &'static str {
+        ""
+    }
+
+    /// What the path of a URL that is built for this request begins with; None if its URL adapter has to say.
+    #[getter]
+    fn url_prefix(slf: &Bound<'_, Self>) -> PyResult<Option<&'static str>> {
+        let py = slf.py();
+        let (prefix, context) = {
+            let this = slf.try_borrow()?;
+            if !this.app.plain_urls {
+                return Ok(None);
+            }
+            let context = this.made.request_context.as_ref();
+            (
+                this.script_name(),
+                context.map(|context| context.clone_ref(py)),
+            )
+        };
+        if let Some(context) = context
+            && context
+                .bind(py)
+                .getattr(pyo3::intern!(py, "has_adapter"))?
+                .is_truthy()?
+        {
+            return Ok(None);
+        }
+        Ok(Some(prefix))
     }
 
     /// Address and port that the client connected to; the path and None on a unix socket.
@@ -597,6 +653,23 @@ impl RequestState {
         Ok(slot.as_ref().map(|made| made.clone_ref(py)))
     }
 
+    /// What the session cookie holds: None without a cookie, empty if it is not known to be valid, and why is for
+    /// the dialect to find out.
+    fn session_content<'py>(
+        &self,
+        py: Python<'py>,
+        signer: &CookieSigner,
+        now: i64,
+        max_age: i64,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let content = if self.app.session_cookie.is_some() {
+            signer.content(py, self.session_cookie()?, now, max_age)
+        } else {
+            None
+        };
+        Some(content.unwrap_or_else(|| PyBytes::new(py, b"")))
+    }
+
     /// The WSGI environment (PEP 3333) of this request; the same dict every time.
     fn environ(slf: &Bound<'_, Self>) -> PyResult<Py<PyDict>> {
         let py = slf.py();
@@ -668,7 +741,7 @@ impl RequestState {
         let py = environ.py();
         let (path, query) = self.path_and_query();
         environ.set_item("REQUEST_METHOD", self.method(py))?;
-        environ.set_item("SCRIPT_NAME", "")?;
+        environ.set_item("SCRIPT_NAME", self.script_name())?;
         let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
         environ.set_item("PATH_INFO", latin1(py, &decoded))?;
         environ.set_item("QUERY_STRING", latin1(py, query))?;
