@@ -402,7 +402,7 @@ impl PyService {
 
     /// Streams whose connection is gone: closed, and pool threads told to stop.
     fn drop_orphans(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
-        if self.streams.is_empty() {
+        if !std::mem::take(&mut batch.shared.orphans) || self.streams.is_empty() {
             return;
         }
         let gone: Vec<Key> = self

@@ -440,7 +440,7 @@ def test_heads_that_declare_much_cost_little(tmp_path: Path) -> None:
             sock.close()
         before = memory()
         held = []
-        for _ in range(500):
+        for _ in range(2000):
             sock = served.connect()
             sock.sendall(b"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 16777216\r\n\r\n")
             held.append(sock)
@@ -448,4 +448,5 @@ def test_heads_that_declare_much_cost_little(tmp_path: Path) -> None:
         used = memory() - before
         for sock in held:
             sock.close()
-        assert used < 500 * 5_000
+        # The allocator takes memory from the system in pieces of megabytes: few connections would measure that.
+        assert used < 2000 * 8_000
