@@ -226,11 +226,6 @@ STRICTER: list[tuple[str, str, Fault]] = [
     ("a coding in 1.0", "9112 6.1: faulty framing", is_coded_1_0),
     ("an expectation nobody knows", "9110 10.1.1: may be answered with 417", is_unknown_expectation),
     ("another protocol version", "9110 15.6.6: 505", has(rb"\A[^\r\n]* HTTP/(?!1\.)\d\.\d\r?\n")),
-    (
-        "a field of more than the limit",
-        "9110 5.4: a server that does not wish to process it",
-        lambda m: len(m) > 8192,
-    ),
     ("a fault in a head that is not complete", "9112 2.2, 5: told when it is seen", is_refused_later),
     ("a chunk line outside of the grammar", "9112 7.1: chunk-ext, CRLF", is_chunked),
     ("an empty line too many", "9112 2.2: at least one is to be ignored", has(rb"\A(\r\n){9}")),
