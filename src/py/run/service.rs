@@ -10,7 +10,7 @@ use super::reply::{Begun, Reply};
 use super::stream::{self, Piece};
 use super::task::{self, LoopHost};
 use crate::buf::Budget;
-use crate::conn::{Batch, Key, Phase, Service};
+use crate::conn::{Batch, Key, Phase, Request, Service};
 use crate::http::Method;
 use crate::net::Mailbox;
 use crate::py::face::application::App;
@@ -161,6 +161,33 @@ impl PyService {
         }
     }
 
+    /// The pool is full and the request is for it: told before anything of Python is made for the request.
+    fn is_refused(&mut self, py: Python<'_>, request: &Request) -> bool {
+        if !self.pool.as_ref().is_some_and(|pool| pool.is_full()) {
+            return false;
+        }
+        let Some(table) = self.table.as_mut() else {
+            return false;
+        };
+        // What cannot be told here is told by the way through Python, or by the full queue itself.
+        let found = table.router.get().find(py, request, table.host_matching);
+        match found {
+            Ok(Found::Rule { rule, .. }) => table
+                .plan(py, rule)
+                .is_ok_and(|plan| plan.mode == Mode::Pool),
+            Ok(Found::Python) | Err(_) => false,
+        }
+    }
+
+    fn refuse(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
+        self.reply.clear();
+        self.reply.status = 503;
+        self.reply.field(b"Retry-After", b"1");
+        self.reply.content_type = Some(b"text/plain; charset=utf-8");
+        self.reply.body.extend_from_slice(b"The server is busy.\n");
+        self.answer(py, batch, key, None);
+    }
+
     /// Takes one request through as much as can be done now.
     fn handle(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) -> PyResult<()> {
         let Some((conn, _)) = batch.conn(key) else {
@@ -171,6 +198,10 @@ impl PyService {
         };
         let peer = Arc::clone(conn.peer());
         self.refresh(py)?;
+        if self.is_refused(py, &request) {
+            self.refuse(py, batch, key);
+            return Ok(());
+        }
         let Some(app) = self.table.as_ref().map(|table| Arc::clone(&table.app)) else {
             return Err(internal("the application has no table"));
         };
@@ -286,12 +317,7 @@ impl PyService {
         };
         if let Err(job) = pool.submit(job, Arc::clone(mailbox)) {
             drop(job);
-            self.reply.clear();
-            self.reply.status = 503;
-            self.reply.field(b"Retry-After", b"1");
-            self.reply.content_type = Some(b"text/plain; charset=utf-8");
-            self.reply.body.extend_from_slice(b"The server is busy.\n");
-            self.answer(py, batch, key, None);
+            self.refuse(py, batch, key);
         }
         Ok(())
     }
@@ -429,7 +455,7 @@ impl PyService {
 
     /// Streams whose connection is gone: closed, and pool threads told to stop.
     fn drop_orphans(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
-        if self.streams.is_empty() {
+        if !std::mem::take(&mut batch.shared.orphans) || self.streams.is_empty() {
             return;
         }
         let gone: Vec<Key> = self
