@@ -1,6 +1,7 @@
 """The native core, as the Python side sees it."""
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any, Callable, final
 
 from typing_extensions import Buffer
@@ -9,14 +10,17 @@ __version__: str
 
 __all__ = [
     "Body",
+    "CookieSigner",
     "Dispatcher",
     "Generation",
     "Listener",
     "Pool",
     "Reactor",
     "RequestState",
+    "Resolver",
     "Router",
     "__version__",
+    "forward_attributes",
     "json_dumps",
     "json_loads",
 ]
@@ -84,6 +88,13 @@ class Reactor:
     def abort(self) -> None: ...
 
 @final
+class Resolver:
+    """A function without arguments that returns an attribute of a context variable's value."""
+
+    def __new__(cls, variable: ContextVar[Any], part: str, message: str) -> Resolver: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+@final
 class Generation:
     """A counter that tells plans when a registry has changed."""
 
@@ -102,6 +113,14 @@ class Body(Buffer):
     def tobytes(self) -> bytes: ...
 
 @final
+class CookieSigner:
+    """Signs and checks the values of session cookies; a content that begins with a dot is compressed."""
+
+    def __new__(cls, keys: list[bytes], salt: bytes) -> CookieSigner: ...
+    def sign(self, content: bytes, now: int) -> str: ...
+    def verify(self, text: str, now: int, max_age: int) -> bytes | None: ...
+
+@final
 class RequestState:
     """A request as it was received; text is decoded on first touch."""
 
@@ -115,6 +134,10 @@ class RequestState:
     def query_string(self) -> bytes: ...
     @property
     def scheme(self) -> str: ...
+    @property
+    def script_name(self) -> str: ...
+    @property
+    def url_prefix(self) -> str | None: ...
     @property
     def http_version(self) -> str: ...
     @property
@@ -137,6 +160,8 @@ class RequestState:
     def header(self, name: str) -> str | None: ...
     def get_data(self) -> bytes: ...
     def json(self) -> Any: ...
+    def session_content(self, signer: CookieSigner, now: int, max_age: int) -> bytes | None: ...
+    def plain_json(self, request: Any) -> Any: ...
     def environ(self) -> dict[str, Any]: ...
     def peek(self, name: str) -> Any: ...
     @property
@@ -169,6 +194,7 @@ class Router:
     def match(self, domain: str, path: str, method: str, websocket: bool) -> tuple[int, Any, Any]: ...
     def __len__(self) -> int: ...
 
+def forward_attributes(cls: type) -> None: ...
 def json_dumps(
     value: Any,
     *,

@@ -2,11 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod base64url;
 mod date;
 mod fields;
 mod head;
 mod host;
 mod method;
+mod signed;
 mod status;
 mod target;
 
@@ -15,5 +17,6 @@ pub use fields::{is_field_name, is_field_value, list_has_token};
 pub(crate) use fields::{is_token_byte, trim_whitespace};
 pub use head::{Field, Head, Method, Span, Target, Version};
 pub use host::is_host;
+pub use signed::Signer;
 pub use status::{reason_phrase, status_line};
 pub use target::{QueryPairs, TargetError, percent_decode_path, percent_decode_query, query_pairs};

@@ -39,6 +39,11 @@ impl Context {
         Self(self.0.clone_ref(py))
     }
 
+    /// How many variables have a value in it.
+    pub fn len(&self, py: Python<'_>) -> usize {
+        self.0.bind(py).len().unwrap_or(usize::MAX)
+    }
+
     /// Makes it the thread's current context until the guard goes.
     pub fn enter<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Entered<'a, 'py>> {
         // SAFETY: attached; the argument is a Context object (made by `copy_current` only).
@@ -81,6 +86,72 @@ pub fn set_context_var(var: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyRe
     };
     drop(token);
     Ok(())
+}
+
+/// The value of a context variable, or None when it has none here.
+pub fn context_var_value<'py>(var: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = var.py();
+    let mut value = ptr::null_mut();
+    // SAFETY: attached; `PyContextVar_Get` checks the type of `var` and stores a new reference or NULL in `value`.
+    unsafe {
+        if ffi::PyContextVar_Get(var.as_ptr(), ptr::null_mut(), &raw mut value) != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(Bound::from_owned_ptr_or_opt(py, value))
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Attributes
+// ---------------------------------------------------------------------------------------------------------------
+
+unsafe extern "C" {
+    /// The interpreter's own cached look-up along a type's bases: a borrowed reference, or NULL without an exception.
+    /// Not part of the documented API, exported by every CPython from 2.2 on.
+    fn _PyType_Lookup(
+        class: *mut ffi::PyTypeObject,
+        name: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+}
+
+/// Has instances of a class read what it does not define from what their `_get_current_object` returns.
+pub fn set_attribute_forwarding(class: &Bound<'_, PyType>) {
+    // SAFETY: attached, and the type is alive while borrowed. A heap type's slot may be changed at any time as long as
+    // the type's caches are told; the new function has the slot's contract. Classes derived later get the slot that
+    // their own `__getattr__` asks for.
+    unsafe {
+        let class = class.as_type_ptr();
+        (*class).tp_getattro = Some(forwarded_attribute);
+        ffi::PyType_Modified(class);
+    }
+}
+
+/// `tp_getattro` of a proxy. Nothing in it can panic.
+// SAFETY: called by the interpreter, attached, with a live object and a str.
+unsafe extern "C" fn forwarded_attribute(
+    object: *mut ffi::PyObject,
+    name: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: see above. Every result is a new reference or NULL with an exception set, except that of
+    // `_PyType_Lookup`, which is only compared; each reference taken here is given back.
+    unsafe {
+        if !_PyType_Lookup(ffi::Py_TYPE(object), name).is_null() {
+            return ffi::PyObject_GenericGetAttr(object, name);
+        }
+        let resolver = pyo3::intern!(Python::assume_attached(), "_get_current_object").as_ptr();
+        let resolve = ffi::PyObject_GenericGetAttr(object, resolver);
+        if resolve.is_null() {
+            return ptr::null_mut();
+        }
+        let target = ffi::PyObject_CallNoArgs(resolve);
+        ffi::Py_DECREF(resolve);
+        if target.is_null() {
+            return ptr::null_mut();
+        }
+        let value = ffi::PyObject_GetAttr(target, name);
+        ffi::Py_DECREF(target);
+        value
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------

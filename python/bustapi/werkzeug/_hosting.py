@@ -77,7 +77,11 @@ class _Dialect:
             watch=[],
             receivers=[],
             session_cookie=None,
+            session_is_json=False,
             response_class=None,
+            plain_urls=False,
+            request_class=None,
+            json_body_limit=None,
             headers_class=None,
         )
 

@@ -9,6 +9,8 @@ import typing as t
 from contextvars import ContextVar
 from functools import update_wrapper
 
+from ..kernel.proxy import Resolver, forward_attributes
+
 T = t.TypeVar("T")
 
 
@@ -148,6 +150,8 @@ def _resolver(local: t.Any, name: str | None, message: str) -> t.Callable[[], t.
     pick = None if name is None else operator.attrgetter(name)
     if isinstance(local, ContextVar):
         get = local.get
+        if Resolver is not None and name is not None and "." not in name:
+            return Resolver(local, name, message)  # type: ignore[no-any-return]
 
         def current() -> t.Any:
             try:
@@ -263,7 +267,7 @@ class LocalProxy(t.Generic[T]):
         object.__setattr__(self, "_LocalProxy__wrapped", local)
         object.__setattr__(self, "_get_current_object", current)
 
-    # A plain method: one call less than a descriptor on the way of every attribute read.
+    # For derived classes; this one's instances are served by what `forward_attributes` sets below.
     def __getattr__(self, name: str) -> t.Any:
         return getattr(self._get_current_object(), name)
 
@@ -381,3 +385,6 @@ class LocalProxy(t.Generic[T]):
     __iand__ = _in_place(operator.iand)
     __ixor__ = _in_place(operator.ixor)
     __ior__ = _in_place(operator.ior)
+
+
+forward_attributes(LocalProxy)

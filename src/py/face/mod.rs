@@ -3,4 +3,6 @@
 pub mod application;
 pub mod environ;
 pub mod generation;
+pub mod proxy;
+pub mod signer;
 pub mod state;

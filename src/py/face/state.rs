@@ -5,11 +5,14 @@
 //! none of them pays for none.
 
 use super::application::App;
+use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
-use crate::http::{Target, Version, percent_decode_path};
-use crate::py::ffi::Body;
-use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
+use crate::http::{Target, Version, base64url, percent_decode_path};
+use crate::py::ffi::{self, Body};
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
@@ -28,7 +31,7 @@ pub struct RequestState {
     made: Made,
 }
 
-/// What was made on first touch. Cleared when the answer is complete: a request refers back to its state.
+/// What was made on first touch. A request and its context refer back to their state.
 #[derive(Default)]
 struct Made {
     request: Option<Py<PyAny>>,
@@ -72,7 +75,12 @@ impl RequestState {
     pub fn concerns_response(&self) -> bool {
         self.made.session.is_some()
             || self.made.request_context.is_some()
-            || self.has_session_cookie()
+            || self.may_refresh_session()
+    }
+
+    /// A session was opened, and there is nothing else that the response depends on.
+    pub fn has_session_only(&self) -> bool {
+        self.made.session.is_some() && self.made.request_context.is_none()
     }
 
     pub fn has_request_context(&self) -> bool {
@@ -84,18 +92,36 @@ impl RequestState {
         self.made.request_context.is_some() || self.made.app_context.is_some()
     }
 
-    fn has_session_cookie(&self) -> bool {
-        let Some(name) = &self.app.session_cookie else {
+    /// Whether the request carries a session that has to be saved though nobody touched it: a permanent one lives on
+    /// from its last use. Says yes where it cannot tell; that the cookie may be forged does not matter for a no.
+    fn may_refresh_session(&self) -> bool {
+        let Some(text) = self.session_cookie() else {
             return false;
         };
+        let Some(end) = memchr::memchr(b'.', text).filter(|end| *end > 0) else {
+            // Compressed, or nothing that was signed; an empty cookie is no session.
+            return !text.is_empty();
+        };
+        let mut content = Vec::with_capacity(end);
+        if !self.app.session_is_json || base64url::decode(&text[..end], &mut content).is_none() {
+            return true;
+        }
+        let find = |needle: &[u8]| memchr::memmem::find(&content, needle).is_some();
+        find(b"_permanent") || find(b"\\u")
+    }
+
+    /// The value of the session cookie as it was sent; the first one's if there are several.
+    fn session_cookie(&self) -> Option<&[u8]> {
+        let name = self.app.session_cookie.as_deref()?;
         // RFC 6265 5.4 has one Cookie field; clients that send several are read as if they had not.
         self.request
             .fields()
             .filter(|(field, _)| field.eq_ignore_ascii_case(b"cookie"))
             .flat_map(|(_, value)| value.split(|b| *b == b';'))
-            .any(|pair| {
+            .find_map(|pair| {
                 let pair = pair.trim_ascii_start();
-                pair.len() > name.len() && pair.starts_with(name) && pair[name.len()] == b'='
+                let value = pair.strip_prefix(name)?.trim_ascii_start();
+                value.strip_prefix(b"=").map(<[u8]>::trim_ascii)
             })
     }
 
@@ -109,24 +135,42 @@ impl RequestState {
             .cloned()
     }
 
-    /// The answer is complete: drops what was made for the view, and leaves the receive buffer if the object
-    /// itself lives on.
-    pub fn release(slf: &Bound<'_, Self>, kept: bool) {
-        // Dropped outside of the borrow: a finaliser may look at this object.
+    /// The answer is complete. What was made for the view is dropped if nothing else can see it; if somebody kept
+    /// the request or a copy of its context, everything stays as it is, but outside of the receive buffer, and the
+    /// garbage collector ends the cycle of a request and its state. `held`: the references the caller knows of.
+    pub fn release(slf: &Bound<'_, Self>, held: isize) {
+        let count = |object: &Option<Py<PyAny>>| {
+            object
+                .as_ref()
+                .map_or(0, |object| ffi::reference_count(object.bind(slf.py())))
+        };
         let made = {
             let Ok(mut this) = slf.try_borrow_mut() else {
                 return;
             };
-            if kept {
+            let made = &this.made;
+            let contexts = isize::from(made.request_context.is_some());
+            // The request and its context refer to the state, and the context to the request.
+            let inner = contexts + isize::from(made.request.is_some());
+            let is_alone = ffi::reference_count(slf.as_any()) <= held + inner
+                && count(&made.request) <= 1 + contexts
+                && count(&made.request_context) <= 1
+                && count(&made.app_context) <= 1;
+            if !is_alone {
                 this.leave_arena();
+                return;
             }
-            (
-                std::mem::take(&mut this.made),
-                this.environ.take(),
-                this.routing_exception.take(),
-            )
+            // Dropped outside of the borrow: a finaliser may look at this object.
+            (std::mem::take(&mut this.made), this.environ.take())
         };
         drop(made);
+    }
+
+    /// The head of the answer is sent, and its body goes on being generated.
+    pub fn outlive_turn(slf: &Bound<'_, Self>) {
+        if let Ok(mut this) = slf.try_borrow_mut() {
+            this.leave_arena();
+        }
     }
 
     fn leave_arena(&mut self) {
@@ -149,6 +193,31 @@ impl RequestState {
         // RFC 9110 4.2.3: an absolute target without a path means `/`.
         let path = if path.is_empty() { &b"/"[..] } else { path };
         (path, query.map_or(&[][..], |span| self.request.text(span)))
+    }
+
+    /// The request object, made here if its class allows it: what the dialect's `make_request` does, without a call.
+    fn stock_request<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let this = slf.try_borrow()?;
+        if let Some(made) = &this.made.request {
+            return Ok(Some(made.bind(py).clone()));
+        }
+        let Some(class) = &this.app.request_class else {
+            return Ok(None);
+        };
+        let request = ffi::new_object(class.bind(py))?;
+        request.setattr(intern!(py, "_native"), slf)?;
+        request.setattr(intern!(py, "json_module"), &this.app.json_provider)?;
+        if let Some(rule) = &this.url_rule {
+            request.setattr(intern!(py, "url_rule"), rule)?;
+            match &this.view_args {
+                Some(args) => request.setattr(intern!(py, "view_args"), args)?,
+                None => request.setattr(intern!(py, "view_args"), PyDict::new(py))?,
+            }
+        }
+        drop(this);
+        slf.try_borrow_mut()?.made.request = Some(request.clone().unbind());
+        Ok(Some(request))
     }
 
     /// Lends a lazily made object, making it with the dialect's `maker` on first touch. No borrow is held across
@@ -214,6 +283,25 @@ fn title_case(name: &[u8]) -> String {
 
 #[pymethods]
 impl RequestState {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.url_rule)?;
+        visit.call(&self.view_args)?;
+        visit.call(&self.routing_exception)?;
+        visit.call(&self.environ)?;
+        visit.call(&self.made.request)?;
+        visit.call(&self.made.g)?;
+        visit.call(&self.made.session)?;
+        visit.call(&self.made.app_context)?;
+        visit.call(&self.made.request_context)
+    }
+
+    fn __clear__(&mut self) {
+        self.made = Made::default();
+        self.environ = None;
+        self.routing_exception = None;
+        self.view_args = None;
+    }
+
     /// The request method, as sent.
     #[getter]
     pub fn method<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
@@ -249,6 +337,38 @@ impl RequestState {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
         }
+    }
+
+    /// The path that the application is mounted at, without a slash at its end: part of every URL it builds.
+    #[getter]
+    fn script_name(&self) -> &'static str {
+        ""
+    }
+
+    /// What the path of a URL that is built for this request begins with; None if its URL adapter has to say.
+    #[getter]
+    fn url_prefix(slf: &Bound<'_, Self>) -> PyResult<Option<&'static str>> {
+        let py = slf.py();
+        let (prefix, context) = {
+            let this = slf.try_borrow()?;
+            if !this.app.plain_urls {
+                return Ok(None);
+            }
+            let context = this.made.request_context.as_ref();
+            (
+                this.script_name(),
+                context.map(|context| context.clone_ref(py)),
+            )
+        };
+        if let Some(context) = context
+            && context
+                .bind(py)
+                .getattr(pyo3::intern!(py, "has_adapter"))?
+                .is_truthy()?
+        {
+            return Ok(None);
+        }
+        Ok(Some(prefix))
     }
 
     /// Address and port that the client connected to; the path and None on a unix socket.
@@ -378,6 +498,37 @@ impl RequestState {
         Ok(crate::py::json::load(py, body.get().bytes())?.into_bound(py))
     }
 
+    /// The value of a JSON body, if `request` would come to the same: its class and the application's provider are
+    /// the stock ones, nobody has read or replaced anything that the body or its type are found by, and the body
+    /// is well-formed. Ellipsis: it has to find out itself.
+    fn plain_json<'py>(
+        slf: &Bound<'py, Self>,
+        request: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let ellipsis = || py.Ellipsis().into_bound(py);
+        {
+            let this = slf.try_borrow()?;
+            let Some(limit) = this.app.json_body_limit else {
+                return Ok(ellipsis());
+            };
+            if this.environ.is_some()
+                || this.data(py).len() > limit
+                || !this.request.field(b"content-type").is_some_and(is_json)
+                || !this.is_untouched(request)?
+            {
+                return Ok(ellipsis());
+            }
+        }
+        let body = Self::body(slf)?;
+        match crate::py::json::load(py, body.get().bytes()) {
+            Ok(value) => Ok(value.into_bound(py)),
+            // Once more, where the error is answered.
+            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(ellipsis()),
+            Err(error) => Err(error),
+        }
+    }
+
     #[getter]
     fn app(&self, py: Python<'_>) -> Py<PyAny> {
         self.app.object.clone_ref(py)
@@ -415,6 +566,9 @@ impl RequestState {
 
     #[getter(request)]
     fn get_request<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(request) = Self::stock_request(slf)? {
+            return Ok(request);
+        }
         Self::made(
             slf,
             |made| &mut made.request,
@@ -499,6 +653,23 @@ impl RequestState {
         Ok(slot.as_ref().map(|made| made.clone_ref(py)))
     }
 
+    /// What the session cookie holds: None without a cookie, empty if it is not known to be valid, and why is for
+    /// the dialect to find out.
+    fn session_content<'py>(
+        &self,
+        py: Python<'py>,
+        signer: &CookieSigner,
+        now: i64,
+        max_age: i64,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let content = if self.app.session_cookie.is_some() {
+            signer.content(py, self.session_cookie()?, now, max_age)
+        } else {
+            None
+        };
+        Some(content.unwrap_or_else(|| PyBytes::new(py, b"")))
+    }
+
     /// The WSGI environment (PEP 3333) of this request; the same dict every time.
     fn environ(slf: &Bound<'_, Self>) -> PyResult<Py<PyDict>> {
         let py = slf.py();
@@ -519,7 +690,45 @@ impl RequestState {
     }
 }
 
+/// `application/json`, with parameters or not.
+fn is_json(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|b| *b == b';').next().unwrap_or(&[]);
+    media_type
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
+}
+
 impl RequestState {
+    /// Nothing that a JSON body is read by was set on the request object itself.
+    fn is_untouched(&self, request: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = request.py();
+        let values = request.getattr(intern!(py, "__dict__"))?;
+        let Ok(values) = values.cast_exact::<PyDict>() else {
+            return Ok(false);
+        };
+        match values.get_item(intern!(py, "json_module"))? {
+            Some(module) if module.is(&self.app.json_provider) => {}
+            _ => return Ok(false),
+        }
+        for name in [
+            intern!(py, "stream"),
+            intern!(py, "data"),
+            intern!(py, "get_data"),
+            intern!(py, "_cached_data"),
+            intern!(py, "headers"),
+            intern!(py, "content_type"),
+            intern!(py, "mimetype"),
+            intern!(py, "is_json"),
+            intern!(py, "shallow"),
+            intern!(py, "_max_content_length"),
+        ] {
+            if values.contains(name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
         match (&self.body, &self.request.body) {
             (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),
@@ -532,7 +741,7 @@ impl RequestState {
         let py = environ.py();
         let (path, query) = self.path_and_query();
         environ.set_item("REQUEST_METHOD", self.method(py))?;
-        environ.set_item("SCRIPT_NAME", "")?;
+        environ.set_item("SCRIPT_NAME", self.script_name())?;
         let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
         environ.set_item("PATH_INFO", latin1(py, &decoded))?;
         environ.set_item("QUERY_STRING", latin1(py, query))?;
