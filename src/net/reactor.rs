@@ -33,6 +33,9 @@ const READS: usize = 16;
 /// How long accepting rests when the process is out of descriptors.
 const REST: Duration = Duration::from_millis(100);
 
+/// How long an idle connection is kept in a drain: a request that is on its way then meets an answer with
+/// `Connection: close`, and not a closed socket.
+const DRAIN_IDLE: Duration = Duration::from_secs(1);
 /// How long a drained connection's peer has to close its side.
 const DRAIN_LINGER: Duration = Duration::from_millis(500);
 
@@ -275,16 +278,18 @@ impl<S: Service> Reactor<S> {
     }
 
     fn take_leftovers(&mut self) {
-        if self.more_accepts {
-            self.more_accepts = false;
-            for listener in 0..self.listeners.len() {
-                self.accept(listener);
-            }
-        }
         if self.accept_again.is_some_and(|at| at <= self.now) {
             self.accept_again = None;
             if self.start_accepting().is_err() {
                 self.accept_again = Some(self.now + REST);
+            }
+        }
+        if self.drain_until.is_some() {
+            self.empty_queues();
+        } else if self.more_accepts {
+            self.more_accepts = false;
+            for listener in 0..self.listeners.len() {
+                self.accept(listener);
             }
         }
         for key in std::mem::take(&mut self.unread) {
@@ -424,10 +429,6 @@ impl<S: Service> Reactor<S> {
         if socket.readable && conn.wants_bytes(&self.shared) {
             self.unread.push(key);
         }
-        if self.shared.draining && conn.is_idle() && !socket.readable {
-            conn.close(&mut self.shared);
-            return self.linger(key);
-        }
         self.time(key);
     }
 
@@ -445,7 +446,16 @@ impl<S: Service> Reactor<S> {
         } else if conn.is_receiving() {
             (Timing::Head, config.head_timeout)
         } else if conn.phase() == Phase::Reading {
-            (Timing::KeepAlive, config.keep_alive_timeout)
+            let after = config.keep_alive_timeout;
+            let draining = self.drain_until.is_some();
+            (
+                Timing::KeepAlive,
+                if draining {
+                    after.min(DRAIN_IDLE)
+                } else {
+                    after
+                },
+            )
         } else {
             (Timing::None, Duration::ZERO)
         };
@@ -503,34 +513,45 @@ impl<S: Service> Reactor<S> {
     }
 
     fn accept(&mut self, listener: usize) {
+        self.accept_some(listener);
+    }
+
+    /// Accepts what is queued, within this turn's bound. Returns whether the queue was seen empty.
+    fn accept_some(&mut self, listener: usize) -> bool {
         if !self.accepting {
-            return;
+            return false;
         }
         for _ in 0..ACCEPTS {
             if self.conns.len() >= self.shared.config.max_connections {
-                return self.rest();
+                self.rest();
+                return false;
             }
             let Some(from) = self.listeners.get(listener) else {
-                return;
+                return true;
             };
             match from.accept() {
                 Ok((socket, peer)) => {
                     // A peer that is gone already leaves nothing to do.
                     let _ = self.admit(socket, &peer);
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(e) => match e.raw_os_error() {
                     Some(libc::EMFILE | libc::ENFILE) => {
                         self.turn_away(listener);
-                        return self.rest();
+                        self.rest();
+                        return false;
                     }
-                    Some(libc::ENOBUFS | libc::ENOMEM) => return self.rest(),
+                    Some(libc::ENOBUFS | libc::ENOMEM) => {
+                        self.rest();
+                        return false;
+                    }
                     // This connection failed (ECONNABORTED and its kin); the next may not.
                     _ => {}
                 },
             }
         }
         self.more_accepts = true;
+        false
     }
 
     /// Out of descriptors: takes what is queued out of the queue and closes it, so that clients see an end.
@@ -579,7 +600,11 @@ impl<S: Service> Reactor<S> {
 
     /// A connection that says nothing is under the head's timeout, not under the longer one between requests.
     fn time_first_byte(&mut self, key: Key) {
-        let deadline = self.now + self.shared.config.head_timeout;
+        let mut after = self.shared.config.head_timeout;
+        if self.drain_until.is_some() {
+            after = after.min(DRAIN_IDLE);
+        }
+        let deadline = self.now + after;
         let tick = self.wheel.tick(deadline);
         let at = self.wheel.insert(tick, key);
         let socket = &mut self.sockets[key.index as usize];
@@ -635,23 +660,8 @@ impl<S: Service> Reactor<S> {
     fn begin_drain(&mut self, grace: Duration) {
         self.drain_until = Some(self.now + grace);
         self.shared.draining = true;
-        // Connections that the kernel completed are ours: they are answered, not reset.
-        let listeners = self.listeners.len();
-        for listener in 0..listeners {
-            for _ in 0..self.shared.config.max_connections / ACCEPTS + 1 {
-                self.more_accepts = false;
-                self.accept(listener);
-                if !self.more_accepts {
-                    break;
-                }
-            }
-        }
-        self.more_accepts = false;
-        self.stop_accepting();
-        self.accept_again = None;
-        self.listeners.clear();
-        let keys: Vec<Key> = self.keys();
-        for key in keys {
+        self.empty_queues();
+        for key in self.keys() {
             self.sockets[key.index as usize].readable = true;
             self.read(key, true);
             if self.alive(key) {
@@ -660,9 +670,33 @@ impl<S: Service> Reactor<S> {
         }
     }
 
+    /// Connections that the kernel completed are ours: they are accepted and answered, not reset. The listeners close
+    /// the moment their queues are seen empty; where a bound keeps connections waiting, they stay open for as long.
+    fn empty_queues(&mut self) {
+        if self.listeners.is_empty() {
+            return;
+        }
+        self.more_accepts = false;
+        let mut empty = true;
+        for listener in 0..self.listeners.len() {
+            while !self.accept_some(listener) {
+                if !self.more_accepts {
+                    empty = false;
+                    break;
+                }
+                self.more_accepts = false;
+            }
+        }
+        if empty {
+            self.stop_accepting();
+            self.accept_again = None;
+            self.listeners.clear();
+        }
+    }
+
     fn end_drain(&mut self) {
         if let Some(until) = self.drain_until
-            && (self.conns.is_empty() || self.now >= until)
+            && (self.conns.is_empty() && self.listeners.is_empty() || self.now >= until)
         {
             self.finished = true;
         }
