@@ -102,6 +102,8 @@ pub struct Reactor<S: Service> {
     due: Vec<(Tick, Key)>,
     /// Accepting was cut short by the bound.
     more_accepts: bool,
+    /// Requests that the service was given.
+    requests: u64,
     second: u64,
     now: Instant,
     drain_until: Option<Instant>,
@@ -142,6 +144,7 @@ impl<S: Service> Reactor<S> {
             unread: Vec::new(),
             due: Vec::new(),
             more_accepts: false,
+            requests: 0,
             second: 0,
             now,
             drain_until: None,
@@ -166,6 +169,12 @@ impl<S: Service> Reactor<S> {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.conns.len()
+    }
+
+    /// How many requests the service was given so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     /// How long a turn may wait for events; `None`: for ever.
@@ -372,8 +381,9 @@ impl<S: Service> Reactor<S> {
         if !work && self.shared.graveyard.is_empty() {
             return;
         }
+        let budget = self.shared.config.turn_budget;
         let mut batch = Batch {
-            budget: self.shared.config.turn_budget,
+            budget,
             shared: &mut self.shared,
             messages: &mut self.messages,
             conns: &mut self.conns,
@@ -383,6 +393,7 @@ impl<S: Service> Reactor<S> {
             streak: (None, 0),
         };
         service.serve(&mut batch);
+        self.requests += (budget - batch.budget) as u64;
     }
 
     /// Writes what the turn produced and decides what each connection waits for.

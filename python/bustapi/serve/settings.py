@@ -170,6 +170,29 @@ class Settings:
     grace: float = _option(
         30.0, "float", "How long open requests may take after a stop signal.", unit="seconds", least=0.0
     )
+    max_requests: int | None = _option(
+        None,
+        "int",
+        "Requests after which a worker is replaced. Unset: never.",
+        least=1,
+        optional=True,
+    )
+    max_rss: int | None = _option(
+        None,
+        "int",
+        "Resident memory past which a worker is replaced. Unset: never.",
+        unit="bytes",
+        least=_MIB,
+        optional=True,
+    )
+    recycle_jitter: float = _option(
+        0.1,
+        "float",
+        "Part of max_requests and max_rss by which a worker may be replaced earlier.",
+        unit="parts of 1",
+        least=0.0,
+        most=1.0,
+    )
     max_connections: int = _option(
         65_536, "int", "Connections open at once in a process; past it they wait.", least=1, core=True
     )
