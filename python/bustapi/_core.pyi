@@ -17,6 +17,7 @@ __all__ = [
     "RequestState",
     "Router",
     "__version__",
+    "check_setting",
     "json_dumps",
     "json_loads",
 ]
@@ -118,6 +119,8 @@ class RequestState:
     @property
     def scheme(self) -> str: ...
     @property
+    def root_path(self) -> str: ...
+    @property
     def http_version(self) -> str: ...
     @property
     def server(self) -> tuple[str, int | None]: ...
@@ -182,3 +185,5 @@ def json_dumps(
     newline: bool = False,
 ) -> bytes: ...
 def json_loads(data: str | Buffer, /) -> Any: ...
+def check_setting(name: str, value: str) -> None:
+    """Check a setting that is written as a list; ValueError says what it must be."""

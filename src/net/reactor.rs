@@ -594,11 +594,12 @@ impl<S: Service> Reactor<S> {
             write_shut: false,
         });
         self.generation = self.generation.wrapping_add(1);
-        let conn = Conn::new(
+        let mut conn = Conn::new(
             self.shared.config.h1_limits(),
             Arc::new(address),
             self.generation,
         );
+        conn.meet(&self.shared.config);
         let at = self.conns.insert(conn);
         debug_assert_eq!(at, index);
         let key = Key {
