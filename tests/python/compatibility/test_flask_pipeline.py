@@ -33,7 +33,9 @@ def noted(face: Face, prepare: Callable[[Any, list[str], Face], None]) -> Any:
 
 
 def same_notes(prepare: Callable[[Any, list[str], Face], None], *requests: dict[str, Any]) -> None:
-    assert_same(lambda face: noted(face, prepare), *[step for one in requests for step in (one, get("/notes"))])
+    assert_same(
+        lambda face: noted(face, prepare), *[step for one in requests for step in (one, get("/notes"))]
+    )
 
 
 def hooks(app: Any, notes: list[str], face: Face) -> None:
@@ -431,7 +433,13 @@ def test_a_response_made_by_the_server_is_one_of_the_class() -> None:
         seen.append({**vars(response), "headers": list(response.headers), "type": type(response)})
         return response
 
-    values: dict[str, Any] = {"/text": "tëxt", "/bytes": b"\x00", "/dict": {"a": 1}, "/list": [1, 2], "/empty": ""}
+    values: dict[str, Any] = {
+        "/text": "tëxt",
+        "/bytes": b"\x00",
+        "/dict": {"a": 1},
+        "/list": [1, 2],
+        "/empty": "",
+    }
     for path, value in values.items():
         app.add_url_rule(path, path, lambda value=value: value)
     with serving(app) as port:

@@ -126,7 +126,7 @@ def test_a_worker_that_does_not_drain_is_killed_after_the_grace(
         run.supervisor.stop()
         assert run.wait() == 1
         assert time.monotonic() - begun < 5
-    assert "killing workers that did not drain within 0.2 s: 0" in capfd.readouterr().err
+    assert "killing worker 0, which did not drain within 0.2 s" in capfd.readouterr().err
 
 
 def test_an_abort_waits_for_nobody(tmp_path: Path) -> None:
