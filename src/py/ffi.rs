@@ -103,7 +103,10 @@ pub fn context_var_value<'py>(var: &Bound<'py, PyAny>) -> PyResult<Option<Bound<
 unsafe extern "C" {
     /// The interpreter's own cached look-up along a type's bases: a borrowed reference, or NULL without an exception.
     /// Not part of the documented API, exported by every CPython from 2.2 on.
-    fn _PyType_Lookup(class: *mut ffi::PyTypeObject, name: *mut ffi::PyObject) -> *mut ffi::PyObject;
+    fn _PyType_Lookup(
+        class: *mut ffi::PyTypeObject,
+        name: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
 }
 
 /// Whether a class or one of its bases has an attribute of this name.

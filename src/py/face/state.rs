@@ -613,7 +613,9 @@ impl RequestState {
 /// `application/json`, with parameters or not.
 fn is_json(content_type: &[u8]) -> bool {
     let media_type = content_type.split(|b| *b == b';').next().unwrap_or(&[]);
-    media_type.trim_ascii().eq_ignore_ascii_case(b"application/json")
+    media_type
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
 }
 
 impl RequestState {
