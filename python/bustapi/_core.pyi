@@ -1,9 +1,10 @@
 """The native core, as the Python side sees it."""
 
 import asyncio
+from contextvars import ContextVar
 from typing import Any, Callable, final
 
-from typing_extensions import Buffer
+from typing_extensions import Buffer, Self, disjoint_base
 
 __version__: str
 
@@ -13,6 +14,7 @@ __all__ = [
     "Generation",
     "Listener",
     "Pool",
+    "ProxyBase",
     "Reactor",
     "RequestState",
     "Router",
@@ -86,6 +88,14 @@ class Reactor:
     def drain(self, grace: float) -> None: ...
     def abort(self) -> None: ...
 
+@disjoint_base
+class ProxyBase:
+    """Base of proxies: what their class does not define is read from what they stand for."""
+
+    def __new__(cls, *_arguments: object, **_keywords: object) -> Self: ...
+    def _bind(self, variable: ContextVar[Any], part: str, message: str) -> None: ...
+    def __getattribute__(self, name: str, /) -> Any: ...
+
 @final
 class Generation:
     """A counter that tells plans when a registry has changed."""
@@ -142,6 +152,7 @@ class RequestState:
     def header(self, name: str) -> str | None: ...
     def get_data(self) -> bytes: ...
     def json(self) -> Any: ...
+    def plain_json(self, request: Any) -> Any: ...
     def environ(self) -> dict[str, Any]: ...
     def peek(self, name: str) -> Any: ...
     @property

@@ -166,3 +166,108 @@ impl Conn {
         true
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buf::{Arena, Budget};
+    use crate::conn::{Phase, Progress};
+    use crate::http::TrustedHosts;
+    use crate::http::forwarded::{Believed, Proxies};
+    use proptest::prelude::*;
+
+    const PREAMBLE: &[u8] = b"PROXY TCP4 203.0.113.9 192.0.2.1 4711 443\r\n";
+    const HEAD: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 6.6.6.6\r\n\r\n";
+
+    /// Feeds the parts as reads; returns the connection and whether a request came of them.
+    fn fed(change: impl FnOnce(&mut Config), parts: &[&[u8]]) -> (Conn, bool) {
+        let mut config = Config::default();
+        change(&mut config);
+        let local = "127.0.0.1:80".parse().unwrap();
+        let peer = Arc::new(PeerAddr::Inet { peer: local, local });
+        let mut conn = Conn::new(config.h1_limits(), peer, 1);
+        conn.meet(&config);
+        let budget = Budget::new(config.max_body_memory);
+        let mut shared = Shared::new(Arc::new(config), budget);
+        let mut arena = Arena::new();
+        let mut progress = Progress::Waiting;
+        for part in parts.iter().filter(|part| !part.is_empty()) {
+            arena.spare()[..part.len()].copy_from_slice(part);
+            let view = arena.commit(part.len());
+            progress = conn.handle_bytes(view, &mut shared);
+            conn.settle();
+        }
+        (conn, progress == Progress::Ready)
+    }
+
+    fn trusting(config: &mut Config) {
+        config.proxies = Some(Proxies::parse("127.0.0.1", Believed::ALL).unwrap());
+    }
+
+    fn preambled(config: &mut Config) {
+        trusting(config);
+        config.proxy_protocol = true;
+    }
+
+    proptest! {
+        #[test]
+        fn a_preamble_may_be_split_anywhere(at in 0..PREAMBLE.len() + HEAD.len(), then in 0..100_usize) {
+            let whole = [PREAMBLE, HEAD].concat();
+            let second = (at + then).min(whole.len());
+            let parts = [&whole[..at], &whole[at..second], &whole[second..]];
+            let (mut conn, ready) = fed(preambled, &parts);
+            prop_assert!(ready);
+            let source = match &**conn.peer() {
+                PeerAddr::Inet { peer, .. } => peer.to_string(),
+                PeerAddr::Unix { .. } => String::new(),
+            };
+            prop_assert_eq!(source, "203.0.113.9:4711");
+            // The client is no proxy: its fields say nothing.
+            prop_assert_eq!(conn.take_request().unwrap().origin, None);
+        }
+    }
+
+    #[test]
+    fn nothing_is_looked_at_without_a_trusted_peer() {
+        for change in [(|_| {}) as fn(&mut Config), |config| {
+            preambled(config);
+            config.proxies = Some(Proxies::parse("10.0.0.0/8", Believed::ALL).unwrap());
+        }] {
+            let (mut conn, ready) = fed(change, &[HEAD]);
+            assert!(ready && conn.identity.is_plain());
+            assert_eq!(conn.take_request().unwrap().origin, None);
+        }
+    }
+
+    #[test]
+    fn a_trusted_peers_fields_are_read() {
+        let (mut conn, _) = fed(trusting, &[HEAD]);
+        let origin = conn.take_request().unwrap().origin.unwrap();
+        assert_eq!(
+            origin.client,
+            Client::Address("6.6.6.6".parse().unwrap(), None)
+        );
+    }
+
+    #[test]
+    fn a_wrong_preamble_ends_the_connection_without_an_answer() {
+        for bytes in [HEAD, b"PROXY TCP4 x\r\n"] {
+            let (conn, ready) = fed(preambled, &[bytes]);
+            assert!(!ready);
+            assert_eq!(conn.phase(), Phase::Closing);
+            assert!(conn.outbox.is_empty());
+        }
+    }
+
+    #[test]
+    fn another_host_is_refused_before_its_body() {
+        let trusted = |config: &mut Config| {
+            config.trusted_hosts = Some(TrustedHosts::parse("b").unwrap());
+        };
+        let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n";
+        let (conn, ready) = fed(trusted, &[head]);
+        assert!(!ready);
+        assert_eq!(conn.phase(), Phase::Closing);
+        assert!(!conn.outbox.is_empty());
+    }
+}

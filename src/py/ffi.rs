@@ -11,7 +11,7 @@ use crate::conn;
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyTuple, PyType, PyTypeMethods};
+use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType, PyTypeMethods};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -81,6 +81,52 @@ pub fn set_context_var(var: &Bound<'_, PyAny>, value: &Bound<'_, PyAny>) -> PyRe
     };
     drop(token);
     Ok(())
+}
+
+/// The value of a context variable, or None when it has none here.
+pub fn context_var_value<'py>(var: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = var.py();
+    let mut value = ptr::null_mut();
+    // SAFETY: attached; `PyContextVar_Get` checks the type of `var` and stores a new reference or NULL in `value`.
+    unsafe {
+        if ffi::PyContextVar_Get(var.as_ptr(), ptr::null_mut(), &raw mut value) != 0 {
+            return Err(PyErr::fetch(py));
+        }
+        Ok(Bound::from_owned_ptr_or_opt(py, value))
+    }
+}
+
+// ---------------------------------------------------------------------------------------------------------------
+// Attributes
+// ---------------------------------------------------------------------------------------------------------------
+
+unsafe extern "C" {
+    /// The interpreter's own cached look-up along a type's bases: a borrowed reference, or NULL without an exception.
+    /// Not part of the documented API, exported by every CPython from 2.2 on.
+    fn _PyType_Lookup(
+        class: *mut ffi::PyTypeObject,
+        name: *mut ffi::PyObject,
+    ) -> *mut ffi::PyObject;
+}
+
+/// Whether a class or one of its bases has an attribute of this name.
+pub fn class_defines(class: &Bound<'_, PyType>, name: &Bound<'_, PyString>) -> bool {
+    // SAFETY: attached, both are alive while borrowed; the borrowed result is compared and not used.
+    unsafe { !_PyType_Lookup(class.as_type_ptr(), name.as_ptr()).is_null() }
+}
+
+/// `object.__getattribute__(object, name)`.
+pub fn generic_attribute<'py>(
+    object: &Bound<'py, PyAny>,
+    name: &Bound<'py, PyString>,
+) -> PyResult<Bound<'py, PyAny>> {
+    // SAFETY: attached; returns a new reference or NULL with an exception set.
+    unsafe {
+        Bound::from_owned_ptr_or_err(
+            object.py(),
+            ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()),
+        )
+    }
 }
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     route::register(m)?;
     m.add_class::<face::generation::Generation>()?;
     m.add_class::<face::state::RequestState>()?;
+    m.add_class::<face::proxy::ProxyBase>()?;
     m.add_class::<ffi::Body>()?;
     m.add_class::<run::pool::Pool>()?;
     m.add_class::<server::Listener>()?;

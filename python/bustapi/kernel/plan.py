@@ -53,6 +53,10 @@ class Table(t.NamedTuple):
     session_cookie: str | None
     #: Responses of exactly this class are read by their attributes; None: all through `Dialect.render`.
     response_class: type | None
+    #: The class of requests, if the server may make them of its own state; None: through `Dialect.make_request`.
+    request_class: type | None
+    #: The server may parse JSON bodies up to this many bytes itself; None: it may not.
+    json_body_limit: int | None
     #: The class of a response's headers, if the server may make responses of plain values itself.
     headers_class: type | None
 

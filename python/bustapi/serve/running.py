@@ -193,6 +193,9 @@ async def run_async(
     settings = Settings.resolve({"workers": 1, **arguments}, fallbacks=_server_name(app))
     if settings.workers > 1:
         raise SettingsError("workers: run_async serves in this process alone; use app.run(workers=...)")
+    for name in ("max_requests", "max_rss"):
+        if getattr(settings, name) is not None:
+            raise SettingsError(f"{name}: run_async has no workers to replace; use app.run({name}=...)")
     for line in notes:
         say(line)
     bound = listeners.bind(settings)

@@ -78,6 +78,8 @@ class _Dialect:
             receivers=[],
             session_cookie=None,
             response_class=None,
+            request_class=None,
+            json_body_limit=None,
             headers_class=None,
         )
 

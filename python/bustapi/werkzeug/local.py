@@ -9,6 +9,8 @@ import typing as t
 from contextvars import ContextVar
 from functools import update_wrapper
 
+from ..kernel.proxy import ProxyBase
+
 T = t.TypeVar("T")
 
 
@@ -243,7 +245,7 @@ class _ObjectAttribute:
         setattr(instance._get_current_object(), self.name, value)
 
 
-class LocalProxy(t.Generic[T]):
+class LocalProxy(ProxyBase, t.Generic[T]):
     """A proxy to an object that is looked up on each use: a context's request, its session and so on.
 
     Args:
@@ -262,10 +264,12 @@ class LocalProxy(t.Generic[T]):
         current = _resolver(local, name, unbound_message or "object is not bound")
         object.__setattr__(self, "_LocalProxy__wrapped", local)
         object.__setattr__(self, "_get_current_object", current)
+        if name is not None and "." not in name and isinstance(local, ContextVar):
+            self._bind(local, name, unbound_message or "object is not bound")
 
-    # A plain method: one call less than a descriptor on the way of every attribute read.
-    def __getattr__(self, name: str) -> t.Any:
-        return getattr(self._get_current_object(), name)
+    if t.TYPE_CHECKING:
+        # The base class forwards what is not defined here.
+        def __getattr__(self, name: str) -> t.Any: ...
 
     def __setattr__(self, name: str, value: t.Any) -> None:
         setattr(self._get_current_object(), name, value)

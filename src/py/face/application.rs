@@ -15,6 +15,11 @@ pub struct App {
     pub session_cookie: Option<Vec<u8>>,
     /// Responses of exactly this class are read by their attributes.
     pub response_class: Option<Py<PyType>>,
+    /// The class of requests, if they can be made here.
+    pub request_class: Option<Py<PyType>>,
+    /// JSON bodies up to this many bytes are parsed here, with the meaning of `json_provider.loads`.
+    pub json_body_limit: Option<usize>,
+    pub json_provider: Py<PyAny>,
     /// The class of a response's headers, if responses of plain values can be made here.
     pub headers_class: Option<Py<PyType>>,
 }

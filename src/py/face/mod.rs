@@ -3,4 +3,5 @@
 pub mod application;
 pub mod environ;
 pub mod generation;
+pub mod proxy;
 pub mod state;

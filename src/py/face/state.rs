@@ -9,8 +9,9 @@ use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
 use crate::http::forwarded::{Client, Origin};
 use crate::http::{Target, Version, percent_decode_path};
-use crate::py::ffi::Body;
-use pyo3::exceptions::{PyAttributeError, PyRuntimeError};
+use crate::py::ffi::{self, Body};
+use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
@@ -154,6 +155,31 @@ impl RequestState {
         // RFC 9110 4.2.3: an absolute target without a path means `/`.
         let path = if path.is_empty() { &b"/"[..] } else { path };
         (path, query.map_or(&[][..], |span| self.request.text(span)))
+    }
+
+    /// The request object, made here if its class allows it: what the dialect's `make_request` does, without a call.
+    fn stock_request<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let this = slf.try_borrow()?;
+        if let Some(made) = &this.made.request {
+            return Ok(Some(made.bind(py).clone()));
+        }
+        let Some(class) = &this.app.request_class else {
+            return Ok(None);
+        };
+        let request = ffi::new_object(class.bind(py))?;
+        request.setattr(intern!(py, "_native"), slf)?;
+        request.setattr(intern!(py, "json_module"), &this.app.json_provider)?;
+        if let Some(rule) = &this.url_rule {
+            request.setattr(intern!(py, "url_rule"), rule)?;
+            match &this.view_args {
+                Some(args) => request.setattr(intern!(py, "view_args"), args)?,
+                None => request.setattr(intern!(py, "view_args"), PyDict::new(py))?,
+            }
+        }
+        drop(this);
+        slf.try_borrow_mut()?.made.request = Some(request.clone().unbind());
+        Ok(Some(request))
     }
 
     /// Lends a lazily made object, making it with the dialect's `maker` on first touch. No borrow is held across
@@ -409,6 +435,37 @@ impl RequestState {
         Ok(crate::py::json::load(py, body.get().bytes())?.into_bound(py))
     }
 
+    /// The value of a JSON body, if `request` would come to the same: its class and the application's provider are
+    /// the stock ones, nobody has read or replaced anything that the body or its type are found by, and the body
+    /// is well-formed. Ellipsis: it has to find out itself.
+    fn plain_json<'py>(
+        slf: &Bound<'py, Self>,
+        request: &Bound<'py, PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let ellipsis = || py.Ellipsis().into_bound(py);
+        {
+            let this = slf.try_borrow()?;
+            let Some(limit) = this.app.json_body_limit else {
+                return Ok(ellipsis());
+            };
+            if this.environ.is_some()
+                || this.data(py).len() > limit
+                || !this.request.field(b"content-type").is_some_and(is_json)
+                || !this.is_untouched(request)?
+            {
+                return Ok(ellipsis());
+            }
+        }
+        let body = Self::body(slf)?;
+        match crate::py::json::load(py, body.get().bytes()) {
+            Ok(value) => Ok(value.into_bound(py)),
+            // Once more, where the error is answered.
+            Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(ellipsis()),
+            Err(error) => Err(error),
+        }
+    }
+
     #[getter]
     fn app(&self, py: Python<'_>) -> Py<PyAny> {
         self.app.object.clone_ref(py)
@@ -446,6 +503,9 @@ impl RequestState {
 
     #[getter(request)]
     fn get_request<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(request) = Self::stock_request(slf)? {
+            return Ok(request);
+        }
         Self::made(
             slf,
             |made| &mut made.request,
@@ -550,7 +610,45 @@ impl RequestState {
     }
 }
 
+/// `application/json`, with parameters or not.
+fn is_json(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|b| *b == b';').next().unwrap_or(&[]);
+    media_type
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
+}
+
 impl RequestState {
+    /// Nothing that a JSON body is read by was set on the request object itself.
+    fn is_untouched(&self, request: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = request.py();
+        let values = request.getattr(intern!(py, "__dict__"))?;
+        let Ok(values) = values.cast_exact::<PyDict>() else {
+            return Ok(false);
+        };
+        match values.get_item(intern!(py, "json_module"))? {
+            Some(module) if module.is(&self.app.json_provider) => {}
+            _ => return Ok(false),
+        }
+        for name in [
+            intern!(py, "stream"),
+            intern!(py, "data"),
+            intern!(py, "get_data"),
+            intern!(py, "_cached_data"),
+            intern!(py, "headers"),
+            intern!(py, "content_type"),
+            intern!(py, "mimetype"),
+            intern!(py, "is_json"),
+            intern!(py, "shallow"),
+            intern!(py, "_max_content_length"),
+        ] {
+            if values.contains(name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
         match (&self.body, &self.request.body) {
             (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),

@@ -91,6 +91,12 @@ impl Table {
                 json: json_options(&table.getattr("json")?)?,
                 session_cookie: cookie.map(String::into_bytes),
                 response_class: table.getattr("response_class")?.extract()?,
+                request_class: table.getattr("request_class")?.extract()?,
+                json_body_limit: table.getattr("json_body_limit")?.extract()?,
+                json_provider: match app.bind(py).getattr_opt(intern!(py, "json"))? {
+                    Some(provider) => provider.unbind(),
+                    None => py.None(),
+                },
                 headers_class: table.getattr("headers_class")?.extract()?,
                 dialect: dialect.unbind(),
             }),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import typing as t
 from inspect import iscoroutinefunction
 
@@ -12,7 +13,7 @@ from ..app import Flask
 from ..helpers import _split_blueprint_path
 from ..json.provider import DefaultJSONProvider
 from ..sessions import SecureCookieSessionInterface
-from ..wrappers import Response
+from ..wrappers import Request, Response
 from .answer import READ_BY, is_stock_response
 
 if t.TYPE_CHECKING:
@@ -49,6 +50,13 @@ _MADE_BY = (
     "automatically_set_content_length",
 )
 _STOCK_MAKING = {name: getattr(Response, name) for name in _MADE_BY}
+#: What the making of a request depends on.
+_STOCK_REQUEST = {name: getattr(Request, name) for name in ("__init__", "__new__", "__setattr__")}
+#: What the parsing of a JSON body depends on.
+_STOCK_READING = {
+    name: getattr(Request, name)
+    for name in ("get_json", "get_data", "max_content_length", "_check_body", "shallow")
+}
 _SESSION_METHODS = (
     "open_session",
     "save_session",
@@ -86,6 +94,8 @@ def table(app: Flask) -> Table:
         receivers=[t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
         response_class=app.response_class if is_stock_response(app.response_class) else None,
+        request_class=app.request_class if _is_stock_request(app.request_class) else None,
+        json_body_limit=_json_body_limit(app),
         headers_class=Headers if _makes_plain_responses(app) else None,
     )
 
@@ -149,6 +159,29 @@ def _is_simple(app: Flask, rule: t.Any) -> bool:
         and app.config["TRUSTED_HOSTS"] is None
         and _is_stock_session(app.session_interface)
     )
+
+
+def _is_stock_request(cls: type) -> bool:
+    """Whether requests of the class are made by setting what `_from_native` sets."""
+    return issubclass(cls, Request) and (
+        all(getattr(cls, name) is stock for name, stock in _STOCK_REQUEST.items())
+        and cls._from_native.__func__ is Request._from_native.__func__  # type: ignore[attr-defined]
+    )
+
+
+def _json_body_limit(app: Flask) -> int | None:
+    """The largest body that the server may parse as JSON; None if the application has a say in it."""
+    cls, provider = app.request_class, app.json
+    if (
+        not _is_stock_request(cls)
+        or not cls._stock_json
+        or any(getattr(cls, name) is not stock for name, stock in _STOCK_READING.items())
+        or "loads" in provider.__dict__
+        or not getattr(type(provider).loads, "is_plain_json", False)
+    ):
+        return None
+    limit = app.config["MAX_CONTENT_LENGTH"]
+    return sys.maxsize if limit is None else max(0, int(limit))
 
 
 def _makes_plain_responses(app: Flask) -> bool:
@@ -224,4 +257,6 @@ def _watched(app: Flask) -> Iterator[tuple[type, str]]:
         yield type(app.json), name
     for name in _SESSION_METHODS:
         yield type(app.session_interface), name
-    yield app.request_class, "__init__"
+    yield type(app.json), "loads"
+    for name in (*_STOCK_REQUEST, *_STOCK_READING):
+        yield app.request_class, name

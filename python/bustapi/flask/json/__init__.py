@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..globals import _cv_app
+from ..globals import _cv_app, current_app
 from .provider import _default
 
 if t.TYPE_CHECKING:
@@ -81,8 +81,6 @@ def jsonify(*args: t.Any, **kwargs: t.Any) -> Response:
         args: The value, or the values of a list.
         kwargs: The entries of a dict.
     """
-    from ..globals import current_app
-
     return current_app.json.response(*args, **kwargs)  # type: ignore[return-value]
 
 

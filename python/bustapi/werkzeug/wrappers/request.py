@@ -436,6 +436,12 @@ class Request(_SansIORequest):
             kept = self._cached_json[silent]
             if kept is not Ellipsis:
                 return kept
+            if self._native is not None:
+                # What the long way below comes to for a JSON body of a request that nobody has changed.
+                value = self._native.plain_json(self)
+                if value is not Ellipsis:
+                    self._cached_json = (value, value)
+                    return value
         if not (force or self.is_json):
             return None if silent else self.on_json_loading_failed(None)
         in_place = cache and self._is_plain_json()
