@@ -5,6 +5,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECS ?= 20
+SOAK_SECS ?= 60
+SOAK_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
 PORT ?= 5000
@@ -18,7 +20,7 @@ CARGO_FUZZ := $(shell command -v cargo-fuzz || echo .tools/bin/cargo-fuzz)
 FUZZ := RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ)
 CLIPPY := -D warnings -D clippy::undocumented_unsafe_blocks
 
-.PHONY: help run test test-all test-extensions suites matrix check bench fuzz fuzz-build wheel clean
+.PHONY: help run test test-all test-extensions suites matrix check bench soak fuzz fuzz-build wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -30,6 +32,7 @@ help:
 	@echo "make matrix    docs/extensions.md from the results of the two"
 	@echo "make check     formatting, lints, types, stubs"
 	@echo "make bench     end-to-end benchmark against a bare server (Linux, needs wrk)"
+	@echo "make soak      checked traffic for SOAK_SECS ($(SOAK_SECS)) seconds, then faults (Linux)"
 	@echo "make fuzz      every fuzz target for FUZZ_SECS ($(FUZZ_SECS)) seconds"
 	@echo "make wheel     a release wheel for $(PYTHON) in dist/"
 	@echo "make clean     remove what the above made"
@@ -87,6 +90,10 @@ bench: $(BIN)/maturin
 	$(BIN)/maturin develop --quiet --release
 	cargo build --quiet --release --manifest-path benches/bare/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)
 	$(BIN)/python benches/end_to_end/run.py $(BENCH_ARGS)
+
+soak: $(BIN)/maturin
+	$(BIN)/maturin develop --quiet --release
+	$(BIN)/python tests/soak --secs $(SOAK_SECS) $(SOAK_ARGS)
 
 .tools/bin/cargo-fuzz:
 	cargo install --quiet --locked --root .tools cargo-fuzz

@@ -5,6 +5,8 @@
 use std::time::Duration;
 
 use crate::h1;
+use crate::http::TrustedHosts;
+use crate::http::forwarded::Proxies;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -36,6 +38,12 @@ pub struct Config {
     pub max_connections: usize,
     /// Calls of Python views in one turn of a reactor.
     pub turn_budget: usize,
+    /// Who may say in whose name a request comes; `None`: nobody.
+    pub proxies: Option<Proxies>,
+    /// Whether connections of trusted peers begin with a preamble of the PROXY protocol.
+    pub proxy_protocol: bool,
+    /// The hosts that are answered for, past them 400; `None`: all.
+    pub trusted_hosts: Option<TrustedHosts>,
     /// From the accept to the first byte.
     pub first_byte_timeout: Duration,
     /// From the first byte of a head to its last.
@@ -71,6 +79,9 @@ impl Default for Config {
             max_waiting: 16_384,
             max_connections: 65_536,
             turn_budget: 256,
+            proxies: None,
+            proxy_protocol: false,
+            trusted_hosts: None,
             first_byte_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),

@@ -4,12 +4,15 @@
 //! A connection has one request with the service at a time; what a client pipelines behind it waits.
 
 mod body;
+mod identity;
+mod preamble;
 mod request;
 mod service;
 #[cfg(test)]
 mod tests;
 
 pub use body::Body;
+pub use preamble::{Preamble, Said};
 pub use request::{PeerAddr, Request};
 pub use service::{Batch, Key, Service, Shared};
 
@@ -17,6 +20,7 @@ use crate::buf::{Inbox, Outbox, Payload, Segment};
 use crate::h1::{self, Engine, Eof, Event, Next, ReplyBody, ReplyLength};
 use crate::http::Head;
 use body::Incoming;
+use identity::Identity;
 use request::Arriving;
 use std::sync::Arc;
 
@@ -53,6 +57,7 @@ pub enum Progress {
 pub struct Conn {
     pub(crate) generation: u32,
     peer: Arc<PeerAddr>,
+    identity: Identity,
     engine: Engine,
     inbox: Inbox,
     pub(crate) outbox: Outbox,
@@ -79,6 +84,7 @@ impl Conn {
         Self {
             generation,
             peer,
+            identity: Identity::default(),
             engine: Engine::new(limits),
             inbox: Inbox::default(),
             outbox: Outbox::default(),
@@ -193,6 +199,9 @@ impl Conn {
         if self.phase != Phase::Reading || self.outbox.len() > shared.config.max_outbox {
             return Progress::Waiting;
         }
+        if self.identity.awaits_preamble() && !self.take_preamble(shared) {
+            return Progress::Waiting;
+        }
         while !self.inbox.is_empty() || self.engine.has_event() {
             let step = self.engine.handle(self.inbox.bytes(), &mut shared.head);
             match step.event {
@@ -201,11 +210,20 @@ impl Conn {
                     let bytes = self.inbox.share(start, step.consumed);
                     self.inbox.consume(step.consumed);
                     let head = std::mem::take(&mut shared.head);
+                    let origin = if self.identity.is_plain() {
+                        None
+                    } else {
+                        match self.identity.of(&bytes, &head, shared) {
+                            Ok(origin) => origin,
+                            Err(identity::Refused) => return self.fail(400, shared),
+                        }
+                    };
                     if complete {
                         return self.complete(Request {
                             bytes,
                             head,
                             body: Body::Empty,
+                            origin,
                         });
                     }
                     let incoming = Incoming::new(body);
@@ -213,6 +231,7 @@ impl Conn {
                         bytes,
                         head,
                         body: incoming,
+                        origin,
                     }));
                     if self.inbox.is_empty() && self.engine.wants_continue() {
                         // RFC 9110 10.1.1: sent only if the body has not begun to arrive.
@@ -238,11 +257,17 @@ impl Conn {
                     let Some(arriving) = self.arriving.take() else {
                         return self.fail(500, shared);
                     };
-                    let Arriving { bytes, head, body } = *arriving;
+                    let Arriving {
+                        bytes,
+                        head,
+                        body,
+                        origin,
+                    } = *arriving;
                     return self.complete(Request {
                         bytes,
                         head,
                         body: body.finish(),
+                        origin,
                     });
                 }
                 Event::Reject(error) => return self.fail(error.status_hint(), shared),
@@ -403,7 +428,7 @@ impl Conn {
 
     /// The peer was too slow with its request: 408 where a request was begun (RFC 9110 15.5.9), else a close.
     pub fn time_out(&mut self, shared: &mut Shared) {
-        if self.is_receiving() {
+        if self.is_receiving() && !self.identity.awaits_preamble() {
             self.fail(408, shared);
         } else {
             self.abort(shared);

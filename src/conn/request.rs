@@ -2,6 +2,7 @@
 
 use super::body::{Body, Incoming};
 use crate::buf::Held;
+use crate::http::forwarded::Origin;
 use crate::http::{Field, Head, Span};
 use std::net::SocketAddr;
 
@@ -11,9 +12,20 @@ pub struct Request {
     pub bytes: Held,
     pub head: Head,
     pub body: Body,
+    /// What trusted proxies said; `None` for most connections, which have none in front.
+    pub origin: Option<Box<Origin>>,
 }
 
 impl Request {
+    /// The host that the client asked for: as sent, or as a trusted proxy says.
+    #[must_use]
+    pub fn host(&self) -> Option<&[u8]> {
+        match &self.origin {
+            Some(origin) if origin.host.is_some() => origin.host.as_deref(),
+            _ => self.head.host.map(|span| self.text(span)),
+        }
+    }
+
     #[must_use]
     pub fn text(&self, span: Span) -> &[u8] {
         span.of(&self.bytes)
@@ -41,6 +53,7 @@ pub(super) struct Arriving {
     pub bytes: Held,
     pub head: Head,
     pub body: Incoming,
+    pub origin: Option<Box<Origin>>,
 }
 
 /// Both ends of a connection.

@@ -42,6 +42,15 @@ pub fn is_host(value: &[u8]) -> bool {
     split_port(value).is_some()
 }
 
+/// The host without its port. It must be valid.
+#[must_use]
+pub fn host_name(host: &[u8]) -> &[u8] {
+    match split_port(host) {
+        Some(Some(port)) => &host[..host.len() - port.len() - 1],
+        _ => host,
+    }
+}
+
 /// The port's digits (`None` without a colon), or `None` in all when the value is no host.
 pub(crate) fn split_port(value: &[u8]) -> Option<Option<&[u8]>> {
     let end = match value {

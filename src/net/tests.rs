@@ -252,6 +252,50 @@ fn a_drain_answers_what_was_received_and_then_ends() {
 }
 
 #[test]
+fn a_drain_answers_what_waits_in_the_accept_queue() {
+    let mut server = Server::start(|config| config.max_connections = 2);
+    // Two are served, the others wait: the bound keeps them in the queue when the drain begins.
+    let mut streams: Vec<TcpStream> = (0..20).map(|_| server.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(post("mine").as_bytes()).unwrap();
+    }
+    server.control.drain(Duration::from_secs(10));
+    for mut stream in streams {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("mine"), "{answer}");
+    }
+    server.thread.take().unwrap().join().unwrap();
+    assert!(TcpStream::connect(server.address).is_err());
+}
+
+#[test]
+fn an_idle_connection_gets_one_last_answer_in_a_drain() {
+    let mut server = Server::start(|_| {});
+    let mut idle = server.connect();
+    idle.write_all(post("first").as_bytes()).unwrap();
+    let mut answer = [0; 4096];
+    assert!(idle.read(&mut answer).unwrap() > 0);
+    let mut silent = server.connect();
+    std::thread::sleep(Duration::from_millis(50));
+    let begun = Instant::now();
+    server.control.drain(Duration::from_secs(10));
+    std::thread::sleep(Duration::from_millis(400));
+    idle.write_all(post("last").as_bytes()).unwrap();
+    let mut last = String::new();
+    idle.read_to_string(&mut last).unwrap();
+    assert!(
+        last.ends_with("last") && last.contains("Connection: close"),
+        "{last}"
+    );
+    // One that says nothing is closed, and the drain does not wait for the grace.
+    assert_eq!(silent.read(&mut answer).unwrap(), 0);
+    drop((idle, silent));
+    server.thread.take().unwrap().join().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(4));
+}
+
+#[test]
 fn a_bad_request_is_refused_and_nothing_after_it_is_answered() {
     let server = Server::start(|_| {});
     let answer =

@@ -25,5 +25,5 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<server::Listener>()?;
     m.add_class::<server::Dispatcher>()?;
     m.add_class::<server::Reactor>()?;
-    Ok(())
+    m.add_function(wrap_pyfunction!(settings::check_setting, m)?)
 }

@@ -218,7 +218,7 @@ impl Router {
         let head = &request.head;
         let domain = match (host_matching, self.host_matching) {
             (false, false) => Some(self.default_domain.as_str()),
-            (true, true) => head.host.and_then(|span| plain_host(request.text(span))),
+            (true, true) => request.host().and_then(plain_host),
             // Subdomains are relative to the server's name, which the dialect knows.
             _ => None,
         };

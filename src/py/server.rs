@@ -16,7 +16,7 @@ use pyo3::types::PyDict;
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -148,6 +148,7 @@ pub struct Reactor {
     guest: Mutex<Option<Guest>>,
     finished: AtomicBool,
     connections: std::sync::atomic::AtomicUsize,
+    requests: AtomicU64,
 }
 
 /// The reactor's standing with the event loop that hosts it.
@@ -215,6 +216,7 @@ impl Reactor {
             guest: Mutex::new(None),
             finished: AtomicBool::new(false),
             connections: std::sync::atomic::AtomicUsize::new(0),
+            requests: AtomicU64::new(0),
         })
     }
 
@@ -231,8 +233,7 @@ impl Reactor {
             let turned = py.detach(|| {
                 loop {
                     let turned = running.reactor.turn(&mut running.service, None);
-                    self.connections
-                        .store(running.reactor.connections(), Ordering::Relaxed);
+                    self.count(&running);
                     match turned {
                         Ok(Turn::Idle | Turn::Busy) if !self.control.take_attention() => {}
                         other => break other,
@@ -264,8 +265,7 @@ impl Reactor {
         };
         let mut running = self.take()?;
         let result = py.detach(|| running.reactor.turn(&mut running.service, timeout));
-        self.connections
-            .store(running.reactor.connections(), Ordering::Relaxed);
+        self.count(&running);
         match result {
             Ok(Turn::Finished) => {
                 self.finish(py, running);
@@ -372,8 +372,7 @@ impl Reactor {
                 }
             }
         }
-        self.connections
-            .store(running.reactor.connections(), Ordering::Relaxed);
+        self.count(&running);
         if let Some(end) = ended {
             self.finish(py, running);
             return end.map_err(Into::into);
@@ -417,6 +416,12 @@ impl Reactor {
         self.connections.load(Ordering::Relaxed)
     }
 
+    /// Requests that were given to the application so far.
+    #[getter]
+    fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
     #[getter]
     fn finished(&self) -> bool {
         self.finished.load(Ordering::Acquire)
@@ -432,7 +437,15 @@ impl Reactor {
         })
     }
 
+    fn count(&self, running: &Running) {
+        self.connections
+            .store(running.reactor.connections(), Ordering::Relaxed);
+        self.requests
+            .store(running.reactor.requests(), Ordering::Relaxed);
+    }
+
     fn finish(&self, py: Python<'_>, running: Box<Running>) {
+        self.count(&running);
         self.connections.store(0, Ordering::Relaxed);
         let guest = lock(&self.guest).take();
         if let Some(guest) = guest {

@@ -1,6 +1,8 @@
 //! The settings dict of `bustapi.serve` as the core's configuration.
 
 use crate::config::Config;
+use crate::http::TrustedHosts;
+use crate::http::forwarded::{Believed, Proxies};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -65,7 +67,55 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
     time("keep_alive_timeout", &mut config.keep_alive_timeout)?;
     time("write_timeout", &mut config.write_timeout)?;
     time("linger_timeout", &mut config.linger_timeout)?;
+    read_identity(settings, &mut config)?;
     Ok(config)
+}
+
+/// Who is believed about a request's origin, and which hosts are answered for.
+fn read_identity(settings: &Bound<'_, PyDict>, config: &mut Config) -> PyResult<()> {
+    let text = |name: &str| -> PyResult<Option<String>> {
+        present(settings, name)?
+            .map(|value| value.extract().map_err(|_| invalid(name, "text")))
+            .transpose()
+    };
+    let mut believed = Believed::ALL;
+    if let Some(names) = text("proxy_headers")? {
+        believed = Believed::parse(&names).map_err(|_| {
+            invalid(
+                "proxy_headers",
+                "Forwarded, X-Forwarded-For, -Proto, -Host, -Port or -Prefix",
+            )
+        })?;
+    }
+    if let Some(trusted) = text("trusted_proxies")? {
+        let proxies = Proxies::parse(&trusted, believed)
+            .map_err(|expected| invalid("trusted_proxies", &expected))?;
+        config.proxies = Some(proxies);
+    }
+    if let Some(value) = present(settings, "proxy_protocol")? {
+        config.proxy_protocol = value
+            .extract()
+            .map_err(|_| invalid("proxy_protocol", "true or false"))?;
+    }
+    if config.proxy_protocol && config.proxies.is_none() {
+        return Err(PyValueError::new_err(
+            "proxy_protocol needs trusted_proxies: anybody could send it",
+        ));
+    }
+    if let Some(list) = text("trusted_hosts")? {
+        let hosts = TrustedHosts::parse(&list)
+            .map_err(|_| invalid("trusted_hosts", "names or addresses without a port"))?;
+        config.trusted_hosts = Some(hosts);
+    }
+    Ok(())
+}
+
+/// Checks one setting that is written as a list, by the same rules as a reactor.
+#[pyfunction]
+pub fn check_setting(py: Python<'_>, name: &str, value: &str) -> PyResult<()> {
+    let settings = PyDict::new(py);
+    settings.set_item(name, value)?;
+    read(&settings).map(drop)
 }
 
 fn present<'py>(settings: &Bound<'py, PyDict>, name: &str) -> PyResult<Option<Bound<'py, PyAny>>> {

@@ -12,6 +12,7 @@ from bustapi.serve.settings import Settings
 
 #: Shown first in the help, in this order.
 _FIRST = ("host", "port", "threads", "workers")
+_METAVARS = {"text": "NAME", "count": "N|auto", "list": "LIST", "flag": "on|off"}
 
 
 def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -27,7 +28,7 @@ def _setting_options(command: Callable[..., Any]) -> Callable[..., Any]:
             *short,
             "--" + name.replace("_", "-"),
             name,
-            metavar="|".join(item["choices"]) or {"text": "NAME", "count": "N|auto"}.get(item["kind"], "N"),
+            metavar="|".join(item["choices"]) or _METAVARS.get(item["kind"], "N"),
             help=item["about"] + unit,
         )(command)
     return command

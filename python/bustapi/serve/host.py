@@ -70,6 +70,11 @@ class ThreadHost:
         return self._reactors[0]
 
     @property
+    def requests(self) -> int:
+        """The number of requests that views were called for, in all reactors."""
+        return sum(reactor.requests for reactor in self._reactors)
+
+    @property
     def draining(self) -> bool:
         """True once the end was asked for."""
         return self._deadline is not None

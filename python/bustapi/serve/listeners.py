@@ -41,12 +41,16 @@ class Bound:
         self._path = path
         self._inode = _inode(path) if path else None
 
-    def close(self) -> None:
-        """Close every listener and remove the unix socket's file, if it is still ours."""
+    def release(self) -> None:
+        """Close every listener. Other processes that inherited one keep it."""
         for slot in self.groups:
             for group in slot:
                 for listener in group:
                     listener.close()
+
+    def close(self) -> None:
+        """Close every listener and remove the unix socket's file, if it is still ours."""
+        self.release()
         if self._path is not None and self._inode is not None and _inode(self._path) == self._inode:
             with contextlib.suppress(OSError):
                 os.unlink(self._path)

@@ -18,8 +18,9 @@ from .errors import EXIT_SOFTWARE, ServeError, SettingsError, say
 from .host import ThreadHost
 from .keywords import split, tools
 from .limits import allow_connections
+from .recycle import Quota
 from .settings import Settings
-from .signals import StopSignals
+from .signals import StopSignals, on_hangup
 
 if TYPE_CHECKING:
     from bustapi._core import Listener
@@ -192,6 +193,9 @@ async def run_async(
     settings = Settings.resolve({"workers": 1, **arguments}, fallbacks=_server_name(app))
     if settings.workers > 1:
         raise SettingsError("workers: run_async serves in this process alone; use app.run(workers=...)")
+    for name in ("max_requests", "max_rss"):
+        if getattr(settings, name) is not None:
+            raise SettingsError(f"{name}: run_async has no workers to replace; use app.run({name}=...)")
     for line in notes:
         say(line)
     bound = listeners.bind(settings)
@@ -223,7 +227,7 @@ def serve(app: Any, settings: Settings) -> None:
     check_application(app)
     if worker.is_worker():
         _serve_as_worker(app, settings)
-    elif settings.workers > 1:
+    elif settings.workers > 1 or settings.max_requests is not None or settings.max_rss is not None:
         _supervise(app, settings)
     else:
         bound = listeners.bind(settings)
@@ -299,7 +303,9 @@ def _server_name(app: Any) -> dict[str, Any]:
 def _serve_as_worker(app: Any, settings: Settings) -> None:
     inheritance = worker.claim()
     settings = replace(settings, threads=len(inheritance.groups), workers=1)
-    _serve_here(app, inheritance.groups, settings, [], inheritance)
+    # A reload is the supervisor's: a SIGHUP that was sent to the whole group must not end its workers.
+    with on_hangup(lambda: None):
+        _serve_here(app, inheritance.groups, settings, [], inheritance)
 
 
 def _supervise(app: Any, settings: Settings) -> None:
@@ -321,7 +327,7 @@ def _supervise(app: Any, settings: Settings) -> None:
     try:
         banner.announce(bound.addresses, settings)
         groups = [[[item.fileno() for item in group] for group in slot] for slot in bound.groups]
-        code = Supervisor(command, groups, settings.grace).run()
+        code = Supervisor(command, groups, settings.grace, release=bound.release).run()
     finally:
         bound.close()
     if code:
@@ -346,7 +352,7 @@ def _serve_here(
     host = ThreadHost(app, groups, settings)
     with StopSignals(host.drain, host.abort, host.first.wake, _give_up, settings.grace) as signals, host:
         if inheritance is not None:
-            inheritance.watch(host, settings.grace)
+            inheritance.watch(host, settings.grace, Quota.of(settings))
             inheritance.report_ready()
         else:
             banner.announce(addresses, settings)

@@ -215,6 +215,53 @@ class Settings:
     grace: float = _option(
         30.0, "float", "How long open requests may take after a stop signal.", unit="seconds", least=0.0
     )
+    max_requests: int | None = _option(
+        None,
+        "int",
+        "Requests after which a worker is replaced. Unset: never.",
+        least=1,
+        optional=True,
+    )
+    max_rss: int | None = _option(
+        None,
+        "int",
+        "Resident memory past which a worker is replaced. Unset: never.",
+        unit="bytes",
+        least=_MIB,
+        optional=True,
+    )
+    trusted_proxies: str | None = _option(
+        None,
+        "list",
+        "Addresses, networks, unix and a number of hops: the proxies that are believed. Unset: none.",
+        optional=True,
+        core=True,
+    )
+    proxy_headers: str | None = _option(
+        None,
+        "list",
+        "Headers that trusted proxies write. Unset: Forwarded, or the X-Forwarded-* ones.",
+        optional=True,
+        core=True,
+    )
+    proxy_protocol: bool = _option(
+        False, "flag", "Whether trusted proxies send the PROXY protocol, version 1 or 2.", core=True
+    )
+    trusted_hosts: str | None = _option(
+        None,
+        "list",
+        "Hosts that are answered for, .example.com with subdomains; others get 400. Unset: all.",
+        optional=True,
+        core=True,
+    )
+    recycle_jitter: float = _option(
+        0.1,
+        "float",
+        "Part of max_requests and max_rss by which a worker may be replaced earlier.",
+        unit="parts of 1",
+        least=0.0,
+        most=1.0,
+    )
     max_connections: int = _option(
         65_536, "int", "Connections open at once in a process; past it they wait.", least=1, core=True
     )
@@ -291,6 +338,8 @@ class Settings:
             raise SettingsError(
                 f"max_request_line ({settings.max_request_line}) cannot be more than max_head ({settings.max_head})"
             )
+        if settings.proxy_protocol and settings.trusted_proxies is None:
+            raise SettingsError("proxy_protocol needs trusted_proxies: anybody could send it")
         return settings
 
     def for_core(self) -> dict[str, object]:
@@ -327,7 +376,10 @@ def check(name: str, value: Any, *, label: str | None = None, source: str = "arg
     try:
         if rule["optional"] and isinstance(value, str) and value.strip().lower() == "none":
             return None
-        return _within(_PARSERS[rule["kind"]](value, rule), rule)
+        parsed = _within(_PARSERS[rule["kind"]](value, rule), rule)
+        if rule["kind"] == "list":
+            _check_list(name, parsed)
+        return parsed
     except ValueError as error:
         raise SettingsError(f"{label}: {error}, not {_shown(value)}", source) from None
 
@@ -389,7 +441,52 @@ def _parse_choice(value: Any, rule: Mapping[str, Any]) -> str:
     return value.strip().lower()
 
 
-_Parser = Callable[[Any, "Mapping[str, Any]"], Union[int, float, str]]
+def _check_list(name: str, text: str) -> None:
+    # What an address is, and a host, is known where requests are read.
+    from bustapi._core import check_setting
+
+    try:
+        check_setting(name, text)
+    except ValueError as error:
+        raise ValueError(str(error).partition(" ")[2]) from None
+
+
+def _parse_flag(value: Any, rule: Mapping[str, Any]) -> bool:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.strip().lower() in _FLAGS:
+        return _FLAGS[value.strip().lower()]
+    raise ValueError("must be true or false")
+
+
+def _parse_list(value: Any, rule: Mapping[str, Any]) -> str:
+    """Text as it is, and any iterable of items: the core reads what is in it."""
+    if isinstance(value, bool):
+        raise ValueError("must be a list")
+    if isinstance(value, int):
+        value = str(value)
+    elif not isinstance(value, str):
+        try:
+            value = ", ".join(str(item) for item in value)
+        except TypeError:
+            raise ValueError("must be a list") from None
+    if not value.strip() or any(ord(char) < 32 for char in value):
+        raise ValueError("must be a list")
+    return str(value).strip()
+
+
+_FLAGS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
+
+_Parser = Callable[[Any, "Mapping[str, Any]"], Union[int, float, str, bool]]
 
 _PARSERS: dict[str, _Parser] = {
     "int": _parse_int,
@@ -397,6 +494,8 @@ _PARSERS: dict[str, _Parser] = {
     "float": _parse_float,
     "text": _parse_text,
     "choice": _parse_choice,
+    "flag": _parse_flag,
+    "list": _parse_list,
 }
 
 _RULES: dict[str, Mapping[str, Any]] = {item.name: item.metadata for item in fields(Settings)}

@@ -20,6 +20,7 @@ import time
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -109,6 +110,29 @@ class StopSignals:
         if self.received is not None and time.monotonic() >= self._over_at:
             self._give_up(self.received)
         return True
+
+
+@contextlib.contextmanager
+def on_hangup(act: Callable[[], None]) -> Iterator[None]:
+    """A context in which SIGHUP is ours; the former handler comes back at its end.
+
+    Nothing is installed outside of the main thread, and where the system has no such signal.
+
+    Args:
+        act: Called at every SIGHUP; it must be safe in a signal handler.
+
+    Yields:
+        Nothing.
+    """
+    number = getattr(signal, "SIGHUP", None)
+    if number is None or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    former = signal.signal(number, lambda *_: act())
+    try:
+        yield
+    finally:
+        signal.signal(number, signal.SIG_DFL if former is None else former)
 
 
 class _Watch:

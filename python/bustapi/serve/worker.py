@@ -2,7 +2,7 @@
 
 The supervisor leaves descriptors and slot number in the environment. `claim` takes them out again, so that processes
 which the application starts inherit neither. The lifeline is one end of a socket pair: the worker reports on it that
-it serves, and reads its end of file when the supervisor is gone, however it went.
+it serves and that it should be replaced, and reads its end of file when the supervisor is gone, however it went.
 """
 
 from __future__ import annotations
@@ -14,17 +14,24 @@ import time
 from typing import TYPE_CHECKING
 
 from .errors import SettingsError
+from .recycle import SPENT_MEMORY, SPENT_REQUESTS
 
 if TYPE_CHECKING:
     from bustapi._core import Listener
 
     from .host import ThreadHost
+    from .recycle import Quota
 
 ENV_SLOT = "BUSTAPI_WORKER_SLOT"
 ENV_FDS = "BUSTAPI_WORKER_FDS"
 ENV_LIFELINE = "BUSTAPI_WORKER_LIFELINE"
 
 READY = b"R"
+#: Seconds between two looks at a quota.
+LOOK = 0.1
+
+#: Reports that ask for a replacement, and what they mean.
+REASONS = {SPENT_REQUESTS: "max_requests", SPENT_MEMORY: "max_rss"}
 
 
 def is_worker() -> bool:
@@ -60,32 +67,47 @@ class Inheritance:
 
     def report_ready(self) -> None:
         """Tell the supervisor that this worker serves."""
-        try:
-            self._lifeline.send(READY)
-        except OSError:
-            # It is gone; `watch` finds out.
-            return
+        self._report(READY)
 
-    def watch(self, host: ThreadHost, grace: float) -> None:
-        """Drain when the supervisor is gone, and end for good when that does not work.
+    def watch(self, host: ThreadHost, grace: float, quota: Quota | None = None) -> None:
+        """Drain when the supervisor is gone, and end for good when that does not work; report a used up quota.
 
         Args:
             host: What to drain.
             grace: Seconds that the drain may take.
+            quota: What the process may use; None is without end.
         """
 
         def wait() -> None:
-            try:
-                while self._lifeline.recv(64):
-                    continue
-            except OSError:
-                pass
+            self._attend(host, quota)
             if not host.draining:
                 host.drain()
             time.sleep(grace + 5.0)
             os._exit(1)
 
         threading.Thread(target=wait, name="bustapi-lifeline", daemon=True).start()
+
+    def _attend(self, host: ThreadHost, quota: Quota | None) -> None:
+        """Read the lifeline to its end, looking at the quota in between until it was reported once."""
+        self._lifeline.settimeout(None if quota is None else LOOK)
+        while True:
+            try:
+                if not self._lifeline.recv(64):
+                    return
+            except socket.timeout:
+                report = quota.spent(host.requests) if quota is not None else None
+                if report is not None:
+                    self._lifeline.settimeout(None)
+                    self._report(report)
+            except OSError:
+                return
+
+    def _report(self, report: bytes) -> None:
+        try:
+            self._lifeline.send(report)
+        except OSError:
+            # The supervisor is gone; `watch` finds out.
+            return
 
 
 def claim() -> Inheritance:

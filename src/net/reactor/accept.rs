@@ -20,34 +20,45 @@ pub(super) const REST: Duration = Duration::from_millis(100);
 
 impl<S: Service> Reactor<S> {
     pub(super) fn accept(&mut self, listener: usize) {
+        self.accept_some(listener);
+    }
+
+    /// Accepts what is queued, within this turn's bound. Returns whether the queue was seen empty.
+    pub(super) fn accept_some(&mut self, listener: usize) -> bool {
         if !self.accepting {
-            return;
+            return false;
         }
         for _ in 0..ACCEPTS {
             if self.conns.len() >= self.shared.config.max_connections {
-                return self.rest();
+                self.rest();
+                return false;
             }
             let Some(from) = self.listeners.get(listener) else {
-                return;
+                return true;
             };
             match from.accept() {
                 Ok((socket, peer)) => {
                     // A peer that is gone already leaves nothing to do.
                     let _ = self.admit(socket, &peer);
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return true,
                 Err(e) => match e.raw_os_error() {
                     Some(libc::EMFILE | libc::ENFILE) => {
                         self.turn_away(listener);
-                        return self.rest();
+                        self.rest();
+                        return false;
                     }
-                    Some(libc::ENOBUFS | libc::ENOMEM) => return self.rest(),
+                    Some(libc::ENOBUFS | libc::ENOMEM) => {
+                        self.rest();
+                        return false;
+                    }
                     // This connection failed (ECONNABORTED and its kin); the next may not.
                     _ => {}
                 },
             }
         }
         self.more_accepts = true;
+        false
     }
 
     /// Out of descriptors: takes what is queued out of the queue and closes it, so that clients see an end.
@@ -95,11 +106,12 @@ impl<S: Service> Reactor<S> {
             write_shut: false,
         });
         self.generation = self.generation.wrapping_add(1);
-        let conn = Conn::new(
+        let mut conn = Conn::new(
             self.shared.config.h1_limits(),
             Arc::new(address),
             self.generation,
         );
+        conn.meet(&self.shared.config);
         let at = self.conns.insert(conn);
         debug_assert_eq!(at, index);
         let key = Key {

@@ -1,10 +1,13 @@
 //! Orders to end, and the end of a connection.
 
-use super::accept::ACCEPTS;
 use super::{Reactor, Timing};
 use crate::conn::{Key, Service};
 use crate::net::control::Order;
 use std::time::Duration;
+
+/// How long an idle connection is kept in a drain: a request that is on its way then meets an answer with
+/// `Connection: close`, and not a closed socket.
+pub(super) const DRAIN_IDLE: Duration = Duration::from_secs(1);
 
 /// How long a drained connection's peer has to close its side.
 const DRAIN_LINGER: Duration = Duration::from_millis(500);
@@ -25,24 +28,14 @@ impl<S: Service> Reactor<S> {
     pub(super) fn begin_drain(&mut self, grace: Duration) {
         self.drain_until = Some(self.now + grace);
         self.shared.draining = true;
-        // Connections that the kernel completed are ours: they are answered, not reset.
-        let listeners = self.listeners.len();
-        for listener in 0..listeners {
-            for _ in 0..self.shared.config.max_connections / ACCEPTS + 1 {
-                self.more_accepts = false;
-                self.accept(listener);
-                if !self.more_accepts {
-                    break;
-                }
+        self.empty_queues();
+        for key in self.keys() {
+            let socket = &mut self.sockets[key.index as usize];
+            socket.readable = true;
+            if matches!(socket.timing, Timing::FirstByte | Timing::KeepAlive) {
+                // An idle connection has less time from now on.
+                socket.timing = Timing::None;
             }
-        }
-        self.more_accepts = false;
-        self.stop_accepting();
-        self.accept_again = None;
-        self.listeners.clear();
-        let keys: Vec<Key> = self.keys();
-        for key in keys {
-            self.sockets[key.index as usize].readable = true;
             self.read(key, true);
             if self.alive(key) {
                 self.touch(key);
@@ -50,9 +43,33 @@ impl<S: Service> Reactor<S> {
         }
     }
 
+    /// Connections that the kernel completed are ours: they are accepted and answered, not reset. The listeners close
+    /// the moment their queues are seen empty; where a bound keeps connections waiting, they stay open for as long.
+    pub(super) fn empty_queues(&mut self) {
+        if self.listeners.is_empty() {
+            return;
+        }
+        self.more_accepts = false;
+        let mut empty = true;
+        for listener in 0..self.listeners.len() {
+            while !self.accept_some(listener) {
+                if !self.more_accepts {
+                    empty = false;
+                    break;
+                }
+                self.more_accepts = false;
+            }
+        }
+        if empty {
+            self.stop_accepting();
+            self.accept_again = None;
+            self.listeners.clear();
+        }
+    }
+
     pub(super) fn end_drain(&mut self) {
         if let Some(until) = self.drain_until
-            && (self.conns.is_empty() || self.now >= until)
+            && (self.conns.is_empty() && self.listeners.is_empty() || self.now >= until)
         {
             self.finished = true;
         }

@@ -91,6 +91,8 @@ pub struct Reactor<S: Service> {
     due: Vec<(Tick, Key)>,
     /// Accepting was cut short by the bound.
     more_accepts: bool,
+    /// Requests that the service was given.
+    requests: u64,
     second: u64,
     now: Instant,
     drain_until: Option<Instant>,
@@ -131,6 +133,7 @@ impl<S: Service> Reactor<S> {
             unread: Vec::new(),
             due: Vec::new(),
             more_accepts: false,
+            requests: 0,
             second: 0,
             now,
             drain_until: None,
@@ -155,6 +158,12 @@ impl<S: Service> Reactor<S> {
     #[must_use]
     pub fn connections(&self) -> usize {
         self.conns.len()
+    }
+
+    /// How many requests the service was given so far.
+    #[must_use]
+    pub fn requests(&self) -> u64 {
+        self.requests
     }
 
     /// How long a turn may wait for events; `None`: for ever.
@@ -267,16 +276,18 @@ impl<S: Service> Reactor<S> {
     }
 
     fn take_leftovers(&mut self) {
-        if self.more_accepts {
-            self.more_accepts = false;
-            for listener in 0..self.listeners.len() {
-                self.accept(listener);
-            }
-        }
         if self.accept_again.is_some_and(|at| at <= self.now) {
             self.accept_again = None;
             if self.start_accepting().is_err() {
                 self.accept_again = Some(self.now + REST);
+            }
+        }
+        if self.drain_until.is_some() {
+            self.empty_queues();
+        } else if self.more_accepts {
+            self.more_accepts = false;
+            for listener in 0..self.listeners.len() {
+                self.accept(listener);
             }
         }
         for key in std::mem::take(&mut self.unread) {
@@ -367,8 +378,9 @@ impl<S: Service> Reactor<S> {
         if !work && self.shared.graveyard.is_empty() && !self.shared.orphans {
             return;
         }
+        let budget = self.shared.config.turn_budget;
         let mut batch = Batch {
-            budget: self.shared.config.turn_budget,
+            budget,
             shared: &mut self.shared,
             messages: &mut self.messages,
             conns: &mut self.conns,
@@ -378,6 +390,7 @@ impl<S: Service> Reactor<S> {
             streak: (None, 0),
         };
         service.serve(&mut batch);
+        self.requests += (budget - batch.budget) as u64;
     }
 
     /// Writes what the turn produced and decides what each connection waits for.
@@ -428,10 +441,6 @@ impl<S: Service> Reactor<S> {
         let (socket, conn) = (&mut self.sockets[index], &mut self.conns[index]);
         if socket.readable && conn.wants_bytes(&self.shared) {
             self.unread.push(key);
-        }
-        if self.shared.draining && conn.is_idle() && !socket.readable {
-            conn.close(&mut self.shared);
-            return self.linger(key);
         }
         self.time(key);
     }

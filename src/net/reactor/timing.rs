@@ -4,6 +4,7 @@
 //! requests. Progress within the stretch buys no time, with two exceptions, which are counted in bytes: a body on its
 //! way in and an answer on its way out may take as long as they keep to a least rate.
 
+use super::ending::DRAIN_IDLE;
 use super::{Reactor, Socket};
 use crate::conn::{Key, Phase, Service};
 use std::time::Duration;
@@ -38,7 +39,13 @@ impl<S: Service> Reactor<S> {
             if socket.timing == Timing::FirstByte && conn.requests() == 0 {
                 return;
             }
-            (Timing::KeepAlive, config.keep_alive_timeout)
+            let after = config.keep_alive_timeout;
+            let bound = if self.drain_until.is_some() {
+                DRAIN_IDLE
+            } else {
+                after
+            };
+            (Timing::KeepAlive, after.min(bound))
         } else {
             (Timing::None, Duration::ZERO)
         };
@@ -144,7 +151,11 @@ impl<S: Service> Reactor<S> {
 
     /// A connection that says nothing has less time than one between two requests.
     pub(super) fn time_first_byte(&mut self, key: Key) {
-        let deadline = self.now + self.shared.config.first_byte_timeout;
+        let mut after = self.shared.config.first_byte_timeout;
+        if self.drain_until.is_some() {
+            after = after.min(DRAIN_IDLE);
+        }
+        let deadline = self.now + after;
         let tick = self.wheel.tick(deadline);
         let at = self.wheel.insert(tick, key);
         let socket = &mut self.sockets[key.index as usize];

@@ -8,6 +8,7 @@ use super::application::App;
 use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
+use crate::http::forwarded::{Client, Origin};
 use crate::http::{Target, Version, base64url, percent_decode_path};
 use crate::py::ffi::{self, Body};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
@@ -59,6 +60,10 @@ impl RequestState {
 
     pub fn request(&self) -> &Request {
         &self.request
+    }
+
+    fn origin(&self) -> Option<&Origin> {
+        self.request.origin.as_deref()
     }
 
     pub fn set_match(&mut self, rule: Py<PyAny>, view_args: Option<Py<PyAny>>) {
@@ -326,9 +331,19 @@ impl RequestState {
         PyBytes::new(py, self.path_and_query().1)
     }
 
+    /// As the client sees it: what a trusted proxy says, or what the connection is.
     #[getter]
     fn scheme(&self) -> &'static str {
-        "http"
+        self.origin()
+            .and_then(|origin| origin.scheme)
+            .unwrap_or("http")
+    }
+
+    /// The path below which trusted proxies have the application, without a slash at its end.
+    #[getter]
+    fn root_path<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        let prefix = self.origin().and_then(|origin| origin.prefix.as_deref());
+        latin1(py, prefix.unwrap_or_default())
     }
 
     #[getter]
@@ -339,26 +354,23 @@ impl RequestState {
         }
     }
 
-    /// The path that the application is mounted at, without a slash at its end: part of every URL it builds.
-    #[getter]
-    fn script_name(&self) -> &'static str {
-        ""
-    }
-
     /// What the path of a URL that is built for this request begins with; None if its URL adapter has to say.
     #[getter]
     fn url_prefix(slf: &Bound<'_, Self>) -> PyResult<Option<&'static str>> {
         let py = slf.py();
-        let (prefix, context) = {
+        let context = {
             let this = slf.try_borrow()?;
-            if !this.app.plain_urls {
+            let is_below = this.origin().is_some_and(|origin| {
+                origin
+                    .prefix
+                    .as_ref()
+                    .is_some_and(|prefix| !prefix.is_empty())
+            });
+            if !this.app.plain_urls || is_below {
                 return Ok(None);
             }
             let context = this.made.request_context.as_ref();
-            (
-                this.script_name(),
-                context.map(|context| context.clone_ref(py)),
-            )
+            context.map(|context| context.clone_ref(py))
         };
         if let Some(context) = context
             && context
@@ -368,12 +380,22 @@ impl RequestState {
         {
             return Ok(None);
         }
-        Ok(Some(prefix))
+        Ok(Some(""))
     }
 
     /// Address and port that the client connected to; the path and None on a unix socket.
     #[getter]
     fn server(&self) -> (String, Option<u16>) {
+        if let Some(origin) = self.origin()
+            && let Some(host) = &origin.host
+        {
+            let default = if self.scheme() == "https" { 443 } else { 80 };
+            let name = crate::http::host_name(host);
+            return (
+                String::from_utf8_lossy(name).into_owned(),
+                Some(origin.port.unwrap_or(default)),
+            );
+        }
         match &*self.peer {
             PeerAddr::Inet { local, .. } => (local.ip().to_string(), Some(local.port())),
             PeerAddr::Unix { local } => (local.clone(), None),
@@ -382,6 +404,11 @@ impl RequestState {
 
     #[getter]
     fn remote_addr(&self) -> Option<String> {
+        match self.origin().map(|origin| origin.client) {
+            Some(Client::Address(address, _)) => return Some(address.to_string()),
+            Some(Client::Unknown) => return None,
+            Some(Client::Peer) | None => {}
+        }
         match &*self.peer {
             PeerAddr::Inet { peer, .. } => Some(peer.ip().to_canonical().to_string()),
             PeerAddr::Unix { .. } => None,
@@ -390,6 +417,11 @@ impl RequestState {
 
     #[getter]
     fn remote_port(&self) -> Option<u16> {
+        match self.origin().map(|origin| origin.client) {
+            Some(Client::Address(_, port)) => return port,
+            Some(Client::Unknown) => return None,
+            Some(Client::Peer) | None => {}
+        }
         match &*self.peer {
             PeerAddr::Inet { peer, .. } => Some(peer.port()),
             PeerAddr::Unix { .. } => None,
@@ -424,14 +456,10 @@ impl RequestState {
         Some(latin1(py, &joined))
     }
 
-    /// Host as sent, or the authority of an absolute target (RFC 9112 3.2.2).
+    /// Host as sent, the authority of an absolute target (RFC 9112 3.2.2), or what a trusted proxy says.
     #[getter]
     fn host<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
-        let span = match self.request.head.target {
-            Target::Absolute { authority, .. } => Some(authority),
-            _ => self.request.head.host,
-        };
-        span.map(|span| latin1(py, self.request.text(span)))
+        self.request.host().map(|host| latin1(py, host))
     }
 
     #[getter]
@@ -741,7 +769,7 @@ impl RequestState {
         let py = environ.py();
         let (path, query) = self.path_and_query();
         environ.set_item("REQUEST_METHOD", self.method(py))?;
-        environ.set_item("SCRIPT_NAME", self.script_name())?;
+        environ.set_item("SCRIPT_NAME", self.root_path(py))?;
         let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
         environ.set_item("PATH_INFO", latin1(py, &decoded))?;
         environ.set_item("QUERY_STRING", latin1(py, query))?;

@@ -12,7 +12,7 @@ use crate::py::face::state::RequestState;
 use crate::py::ffi::Context;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// One request for a thread.
@@ -45,6 +45,8 @@ impl Job {
 
 struct Queue {
     jobs: VecDeque<(Job, Arc<Mailbox<Message>>)>,
+    /// Threads that wait for a job: as many of `jobs` wait for nobody.
+    idle: usize,
     closed: bool,
 }
 
@@ -53,8 +55,8 @@ pub struct PoolQueue {
     queue: Mutex<Queue>,
     changed: Condvar,
     bound: usize,
-    /// `jobs.len()`, to be read without the lock.
-    waiting: AtomicUsize,
+    /// A job would be refused now; to be read without the lock.
+    full: AtomicBool,
 }
 
 impl PoolQueue {
@@ -62,27 +64,28 @@ impl PoolQueue {
         Arc::new(Self {
             queue: Mutex::new(Queue {
                 jobs: VecDeque::new(),
+                idle: 0,
                 closed: false,
             }),
             changed: Condvar::new(),
             bound,
-            waiting: AtomicUsize::new(0),
+            full: AtomicBool::new(false),
         })
     }
 
     /// Whether a job would be refused now.
     pub fn is_full(&self) -> bool {
-        self.waiting.load(Ordering::Relaxed) >= self.bound
+        self.full.load(Ordering::Relaxed)
     }
 
     /// Queues a job, or gives it back if the queue is full or closed.
     pub fn submit(&self, job: Job, mailbox: Arc<Mailbox<Message>>) -> Result<(), Box<Job>> {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        if queue.closed || queue.jobs.len() >= self.bound {
+        if queue.closed || queue.jobs.len() >= self.bound + queue.idle {
             return Err(Box::new(job));
         }
         queue.jobs.push_back((job, mailbox));
-        self.waiting.store(queue.jobs.len(), Ordering::Relaxed);
+        self.note(&queue);
         drop(queue);
         self.changed.notify_one();
         Ok(())
@@ -130,17 +133,25 @@ impl PoolQueue {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(job) = queue.jobs.pop_front() {
-                self.waiting.store(queue.jobs.len(), Ordering::Relaxed);
+                self.note(&queue);
                 return Some(job);
             }
             if queue.closed {
                 return None;
             }
+            queue.idle += 1;
+            self.note(&queue);
             queue = self
                 .changed
                 .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
         }
+    }
+
+    fn note(&self, queue: &Queue) {
+        let full = queue.jobs.len() >= self.bound + queue.idle;
+        self.full.store(full, Ordering::Relaxed);
     }
 }
 

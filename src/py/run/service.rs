@@ -49,7 +49,7 @@ enum Stream {
 const PIECES: usize = 64;
 
 /// The longest name of a host in bytes (RFC 1035 2.3.4).
-const HOST: u32 = 255;
+const HOST: usize = 255;
 
 pub struct PyService {
     app: Py<PyAny>,
@@ -136,9 +136,9 @@ impl PyService {
         let found = {
             let this = state.try_borrow()?;
             let request = this.request();
-            match request.head.host {
+            match request.host() {
                 // Longer than a name can be: the dialect refuses it.
-                Some(host) if host.len > HOST => Found::Python,
+                Some(host) if host.len() > HOST => Found::Python,
                 _ => table.router.get().find(py, request, table.host_matching)?,
             }
         };

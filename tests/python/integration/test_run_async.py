@@ -121,6 +121,10 @@ def test_a_server_in_a_loop_of_another_thread(tmp_path: Path) -> None:
             "SettingsError: workers: run_async serves in this process alone",
         ),
         (
+            "await app.run_async(port=0, max_requests=5)",
+            "SettingsError: max_requests: run_async has no workers to replace",
+        ),
+        (
             "app.run(port=0, loop='asyncio')",
             "error: an event loop runs in this thread; serve with: await app.run_async()",
         ),

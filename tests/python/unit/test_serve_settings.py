@@ -47,7 +47,11 @@ def test_text_is_parsed_into_the_settings_type() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(Settings.names() - {"host", "max_body", "max_requests_per_connection"})
+    "name",
+    sorted(
+        Settings.names()
+        - {"host", "max_body", "max_requests_per_connection", "trusted_hosts", "proxy_protocol"}
+    ),
 )
 def test_every_setting_refuses_what_is_none_of_its_values(name: str) -> None:
     for bad in ("x1", "-1", [], True, "nan"):
@@ -58,6 +62,42 @@ def test_every_setting_refuses_what_is_none_of_its_values(name: str) -> None:
         assert message.endswith(f", not {bad!r}")
         assert "\n" not in message
         assert caught.value.source == "argument"
+
+
+@pytest.mark.parametrize("bad", ["", "a b/c", "example.com:80", ".", [], True, ["ok", "a@b"]])
+def test_a_trusted_host_is_a_name_without_a_port(bad: object) -> None:
+    with pytest.raises(SettingsError, match=r"^trusted_hosts: must be "):
+        resolve(trusted_hosts=bad)
+
+
+def test_lists_are_text_or_iterables() -> None:
+    settings = resolve(
+        {"BUSTAPI_TRUSTED_HOSTS": "a, .b"},
+        trusted_proxies=["10.0.0.0/8", "::1", 2],
+        proxy_headers="forwarded",
+    )
+    assert settings.trusted_hosts == "a, .b"
+    assert settings.trusted_proxies == "10.0.0.0/8, ::1, 2"
+    assert settings.proxy_headers == "forwarded"
+    assert resolve(trusted_proxies=1).trusted_proxies == "1"
+    with pytest.raises(SettingsError, match=r"^BUSTAPI_TRUSTED_PROXIES: must be .*, not '\*'$") as caught:
+        resolve({"BUSTAPI_TRUSTED_PROXIES": "*"})
+    assert caught.value.source == "environment"
+
+
+def test_a_flag_is_true_or_false() -> None:
+    for yes in (True, "1", "on", "TRUE", " yes "):
+        assert resolve(proxy_protocol=yes, trusted_proxies="unix").proxy_protocol is True
+    for no in (False, "0", "off", "no", "false"):
+        assert resolve(proxy_protocol=no).proxy_protocol is False
+    for bad in ("maybe", 1, [], "none"):
+        with pytest.raises(SettingsError, match=r"^proxy_protocol: must be true or false, not "):
+            resolve(proxy_protocol=bad)
+
+
+def test_the_proxy_protocol_needs_somebody_to_believe() -> None:
+    with pytest.raises(SettingsError, match="proxy_protocol needs trusted_proxies"):
+        resolve(proxy_protocol=True)
 
 
 @pytest.mark.parametrize("bad", ["", "a\nb", 5])
@@ -123,7 +163,7 @@ def test_the_core_reads_every_setting_that_is_handed_to_it(name: str) -> None:
     listeners = Listener.bind("127.0.0.1", 0)
     try:
         with pytest.raises(ValueError, match=rf"^{name} must be "):
-            Reactor(Dispatcher(BustAPI()), listeners, {**resolve().for_core(), name: "bad"})
+            Reactor(Dispatcher(BustAPI()), listeners, {**resolve().for_core(), name: "b@d"})
     finally:
         for listener in listeners:
             listener.close()

@@ -126,7 +126,7 @@ def test_a_worker_that_does_not_drain_is_killed_after_the_grace(
         run.supervisor.stop()
         assert run.wait() == 1
         assert time.monotonic() - begun < 5
-    assert "killing workers that did not drain within 0.2 s: 0" in capfd.readouterr().err
+    assert "killing worker 0, which did not drain within 0.2 s" in capfd.readouterr().err
 
 
 def test_an_abort_waits_for_nobody(tmp_path: Path) -> None:
@@ -180,3 +180,141 @@ def test_a_command_that_cannot_be_started_is_given_up(
     with supervising([str(tmp_path / "nothing")], slots=1) as run:
         assert run.wait(30) == 1
     assert "worker 0 cannot be started: No such file or directory" in capfd.readouterr().err
+
+
+#: Takes a while until it is ready, and asks for a replacement when its file says so.
+SLOW = GOOD.replace("lifeline.send", "time.sleep(0.3)\n    lifeline.send").replace(
+    "while lifeline.recv(1):\n        pass",
+    """lifeline.settimeout(0.05)
+    while True:
+        try:
+            if not lifeline.recv(1):
+                break
+        except socket.timeout:
+            if os.path.exists(f"spent-{os.getpid()}"):
+                os.unlink(f"spent-{os.getpid()}")
+                lifeline.send(b"N")""",
+)
+
+
+def current(run: Run, slot: int) -> int:
+    process = run.supervisor.slots[slot].current
+    assert process is not None
+    return process.pid
+
+
+def wait_until_ready(run: Run) -> list[int]:
+    eventually(lambda: all(slot.ready for slot in run.supervisor.slots))
+    return [current(run, slot.index) for slot in run.supervisor.slots]
+
+
+def test_a_reload_replaces_one_worker_after_the_other(tmp_path: Path) -> None:
+    with supervising(program(tmp_path, SLOW), slots=3) as run:
+        former = wait_until_ready(run)
+        run.supervisor.reload()
+        most = 0
+
+        def replaced() -> bool:
+            nonlocal most
+            slots = run.supervisor.slots
+            assert all(slot.ready for slot in slots)
+            most = max(most, sum(slot.starting is not None for slot in slots))
+            return not set(former) & {current(run, slot.index) for slot in slots}
+
+        eventually(replaced)
+        assert most == 1
+        eventually(lambda: len(list(tmp_path.glob("drained-*"))) == 3)
+        run.supervisor.stop()
+        assert run.wait() == 0
+
+
+def test_a_failed_reload_is_given_up_and_keeps_the_old_workers(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    command = program(tmp_path, SLOW)
+    with supervising(command) as run:
+        former = wait_until_ready(run)
+        program(tmp_path, "raise SystemExit(3)")
+        run.supervisor.reload()
+        read = ""
+
+        def said() -> bool:
+            nonlocal read
+            read += capfd.readouterr().err
+            return "reload failed: the new worker 0 exited with code 3; the old code keeps serving" in read
+
+        eventually(said)
+        time.sleep(1.0)
+        assert [current(run, slot) for slot in (0, 1)] == former
+        assert capfd.readouterr().err == ""
+        run.supervisor.stop()
+        assert run.wait() == 0
+
+
+def test_another_reload_drops_the_start_that_is_under_way(tmp_path: Path) -> None:
+    with supervising(program(tmp_path, SLOW), slots=1) as run:
+        wait_until_ready(run)
+        never = program(tmp_path, GOOD.replace("lifeline.send", "time.sleep(60)\n    lifeline.send"))
+        run.supervisor.reload()
+        eventually(lambda: len(pids(tmp_path, 0)) == 2)
+        stuck = run.supervisor.slots[0].starting
+        assert stuck is not None
+        assert never == program(tmp_path, GOOD)
+        run.supervisor.reload()
+        eventually(lambda: len(pids(tmp_path, 0)) == 3 and run.supervisor.slots[0].starting is None)
+        assert stuck.poll() is not None
+        run.supervisor.stop()
+        assert run.wait() == 0
+
+
+def test_a_worker_that_has_used_up_its_quota_is_replaced(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with supervising(program(tmp_path, SLOW)) as run:
+        first, second = wait_until_ready(run)
+        (tmp_path / f"spent-{second}").touch()
+        eventually(lambda: current(run, 1) != second)
+        assert current(run, 0) == first
+        run.supervisor.stop()
+        assert run.wait() == 0
+    assert f"worker 1 (process {second}) is replaced by process " in capfd.readouterr().err
+
+
+def test_a_replacement_that_fails_is_tried_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with supervising(program(tmp_path, SLOW), slots=1) as run:
+        (first,) = wait_until_ready(run)
+        program(tmp_path, "raise SystemExit(3)")
+        (tmp_path / f"spent-{first}").touch()
+        read = ""
+
+        def said() -> bool:
+            nonlocal read
+            read += capfd.readouterr().err
+            return (
+                "the new worker 0 exited with code 3; the old one goes on, starting another in 0.5 s" in read
+            )
+
+        eventually(said)
+        assert current(run, 0) == first
+        program(tmp_path, SLOW)
+        eventually(lambda: current(run, 0) != first)
+        run.supervisor.stop()
+        assert run.wait() == 0
+
+
+def test_the_listeners_are_let_go_before_workers_are_told_to_drain(tmp_path: Path) -> None:
+    released: list[int] = []
+    seen: list[bool] = []
+
+    def release() -> None:
+        released.append(len(list(tmp_path.glob("drained-*"))))
+        seen.append(all(slot.ready for slot in supervisor.slots))
+
+    supervisor = Supervisor(program(tmp_path, GOOD), [[[]], [[]]], 5.0, os.environ, release)
+    run = Run(supervisor)
+    try:
+        wait_until_ready(run)
+    finally:
+        supervisor.stop()
+        assert run.wait() == 0
+    assert (released, seen) == ([0], [True])

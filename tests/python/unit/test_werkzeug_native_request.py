@@ -23,6 +23,7 @@ class State:
         self.path = path
         self.query_string = query
         self.server = ("127.0.0.1", 5000)
+        self.root_path = fields.pop("root_path", "")
         self.remote_addr = "10.0.0.1"
         self.body = body
         self.fields: list[tuple[str, str]] = [("Host", "example.com:5000")]
@@ -67,7 +68,7 @@ class State:
             self.asked.append("environ")
             environ: dict[str, Any] = {
                 "REQUEST_METHOD": self.method,
-                "SCRIPT_NAME": "",
+                "SCRIPT_NAME": self.root_path,
                 "PATH_INFO": self.path.encode().decode("latin1"),
                 "QUERY_STRING": self.query_string.decode("latin1"),
                 "SERVER_NAME": self.server[0],
@@ -101,6 +102,7 @@ STATES: dict[str, dict[str, Any]] = {
     "chunked": {"body": b"[1]", "content_type": "application/json", "transfer_encoding": "chunked"},
     "empty type": {"content_type": "", "x_a1b": "v"},
     "other host": {"host": "other"},
+    "mounted": {"root_path": "/api", "path": "/x"},
 }
 ATTRIBUTES = [
     *("method", "scheme", "server", "root_path", "path", "query_string", "remote_addr", "full_path", "url"),

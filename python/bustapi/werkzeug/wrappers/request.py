@@ -147,8 +147,8 @@ class Request(_SansIORequest):
 
         @_received
         def root_path(self) -> str:
-            """Where the application is mounted: at the root."""
-            return ""
+            """Where the application is mounted: at the root, unless a trusted proxy says otherwise."""
+            return self._native.root_path
 
         @_received
         def path(self) -> str:
