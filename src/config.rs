@@ -26,18 +26,30 @@ pub struct Config {
     pub max_pinned: usize,
     /// Unsent bytes of one connection past which it is neither read from nor served.
     pub max_outbox: usize,
+    /// Bytes of pipelined requests that wait behind the one being answered; past it the socket is not read.
+    pub max_pipeline: usize,
+    /// Requests answered on one connection; the last one's answer says `Connection: close`.
+    pub max_requests_per_connection: u32,
+    /// Complete requests of one reactor that wait for the interpreter; past it 503, given without Python.
+    pub max_waiting: usize,
     /// Connections of one reactor; past it new ones wait in the accept queue.
     pub max_connections: usize,
     /// Calls of Python views in one turn of a reactor.
     pub turn_budget: usize,
-    /// From the first byte of a head (or the accept) to its last.
+    /// From the accept to the first byte.
+    pub first_byte_timeout: Duration,
+    /// From the first byte of a head to its last.
     pub head_timeout: Duration,
-    /// Silence inside a body.
+    /// Silence inside a body, and how far ahead of `min_body_rate` a body can be.
     pub body_timeout: Duration,
+    /// Bytes a second below which a body is given up once `body_timeout` has passed; 0 bounds silence alone.
+    pub min_body_rate: u32,
     /// An idle connection between two requests.
     pub keep_alive_timeout: Duration,
-    /// A peer that takes nothing of an answer.
+    /// A peer that takes nothing of an answer, and how far ahead of `min_write_rate` it can be.
     pub write_timeout: Duration,
+    /// Bytes a second below which an answer is given up once `write_timeout` has passed; 0 bounds standstill alone.
+    pub min_write_rate: u32,
     /// How long a closed connection is still read from, so that the peer sees the answer and not a reset.
     pub linger_timeout: Duration,
 }
@@ -54,12 +66,18 @@ impl Default for Config {
             max_body_memory: 1024 * 1024 * 1024,
             max_pinned: 32 * 1024 * 1024,
             max_outbox: 256 * 1024,
+            max_pipeline: 64 * 1024,
+            max_requests_per_connection: u32::MAX,
+            max_waiting: 16_384,
             max_connections: 65_536,
             turn_budget: 256,
+            first_byte_timeout: Duration::from_secs(10),
             head_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
+            min_body_rate: 240,
             keep_alive_timeout: Duration::from_secs(75),
             write_timeout: Duration::from_secs(30),
+            min_write_rate: 240,
             linger_timeout: Duration::from_secs(2),
         }
     }

@@ -4,7 +4,7 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any, Callable, final
 
-from typing_extensions import Buffer, Self, disjoint_base
+from typing_extensions import Buffer
 
 __version__: str
 
@@ -15,11 +15,12 @@ __all__ = [
     "Generation",
     "Listener",
     "Pool",
-    "ProxyBase",
     "Reactor",
     "RequestState",
+    "Resolver",
     "Router",
     "__version__",
+    "forward_attributes",
     "json_dumps",
     "json_loads",
 ]
@@ -86,13 +87,12 @@ class Reactor:
     def drain(self, grace: float) -> None: ...
     def abort(self) -> None: ...
 
-@disjoint_base
-class ProxyBase:
-    """Base of proxies: what their class does not define is read from what they stand for."""
+@final
+class Resolver:
+    """A function without arguments that returns an attribute of a context variable's value."""
 
-    def __new__(cls, *_arguments: object, **_keywords: object) -> Self: ...
-    def _bind(self, variable: ContextVar[Any], part: str, message: str) -> None: ...
-    def __getattribute__(self, name: str, /) -> Any: ...
+    def __new__(cls, variable: ContextVar[Any], part: str, message: str) -> Resolver: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 @final
 class Generation:
@@ -194,6 +194,7 @@ class Router:
     def match(self, domain: str, path: str, method: str, websocket: bool) -> tuple[int, Any, Any]: ...
     def __len__(self) -> int: ...
 
+def forward_attributes(cls: type) -> None: ...
 def json_dumps(
     value: Any,
     *,

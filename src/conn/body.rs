@@ -90,6 +90,11 @@ impl Incoming {
         true
     }
 
+    /// Bytes received so far.
+    pub(super) fn len(&self) -> usize {
+        self.body.bytes().len()
+    }
+
     pub(super) fn finish(self) -> Body {
         self.body
     }

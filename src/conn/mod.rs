@@ -26,9 +26,6 @@ pub const BY_REFERENCE: usize = 16 * 1024;
 /// What one view of received bytes keeps alive: its block.
 pub const PINNED_BY_VIEW: usize = crate::buf::BLOCK;
 
-/// Bytes of pipelined requests that wait in an inbox before its socket is left alone.
-const PIPELINE: usize = 64 * 1024;
-
 /// Where a connection is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Phase {
@@ -64,6 +61,12 @@ pub struct Conn {
     ready: Option<Request>,
     /// The peer sent its FIN: what was received is answered, then the connection closes.
     read_closed: bool,
+    /// Requests received in full.
+    requests: u32,
+    /// A streamed answer was begun and not completed: its source has to hear of the connection's end.
+    streaming: bool,
+    /// The last answer ends with the connection and is cut short: only a reset tells the client.
+    reset: bool,
     /// Set while the connection is on the reactor's list of connections to flush.
     pub(crate) touched: bool,
     /// Set while the connection is on the reactor's list of connections with requests.
@@ -83,6 +86,9 @@ impl Conn {
             arriving: None,
             ready: None,
             read_closed: false,
+            requests: 0,
+            streaming: false,
+            reset: false,
             touched: false,
             queued: false,
         }
@@ -96,6 +102,32 @@ impl Conn {
     #[must_use]
     pub fn peer(&self) -> &Arc<PeerAddr> {
         &self.peer
+    }
+
+    /// Requests received in full so far.
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.requests
+    }
+
+    /// Bytes of the incomplete request's body so far.
+    #[must_use]
+    pub fn body_received(&self) -> usize {
+        self.arriving
+            .as_ref()
+            .map_or(0, |arriving| arriving.body.len())
+    }
+
+    /// A streamed answer is not complete.
+    #[must_use]
+    pub fn has_open_stream(&self) -> bool {
+        self.streaming
+    }
+
+    /// The connection is to be reset, because a plain close would pass for the end of the answer.
+    #[must_use]
+    pub fn must_reset(&self) -> bool {
+        self.reset
     }
 
     /// A request is on its way in: at least one byte of it is here, not all of them.
@@ -132,7 +164,9 @@ impl Conn {
         }
         match self.phase {
             Phase::Reading => true,
-            Phase::Ready | Phase::Serving | Phase::Streaming => self.inbox.len() < PIPELINE,
+            Phase::Ready | Phase::Serving | Phase::Streaming => {
+                self.inbox.len() < shared.config.max_pipeline
+            }
             Phase::Closing => false,
         }
     }
@@ -168,13 +202,11 @@ impl Conn {
                     self.inbox.consume(step.consumed);
                     let head = std::mem::take(&mut shared.head);
                     if complete {
-                        self.ready = Some(Request {
+                        return self.complete(Request {
                             bytes,
                             head,
                             body: Body::Empty,
                         });
-                        self.phase = Phase::Ready;
-                        return Progress::Ready;
                     }
                     let incoming = Incoming::new(body);
                     self.arriving = Some(Box::new(Arriving {
@@ -207,13 +239,11 @@ impl Conn {
                         return self.fail(500, shared);
                     };
                     let Arriving { bytes, head, body } = *arriving;
-                    self.ready = Some(Request {
+                    return self.complete(Request {
                         bytes,
                         head,
                         body: body.finish(),
                     });
-                    self.phase = Phase::Ready;
-                    return Progress::Ready;
                 }
                 Event::Reject(error) => return self.fail(error.status_hint(), shared),
                 Event::Incomplete => {
@@ -235,6 +265,19 @@ impl Conn {
         let request = self.ready.take()?;
         self.phase = Phase::Serving;
         Some(request)
+    }
+
+    /// Refuses the complete request, and those behind it that are complete too: there are too many to be served.
+    pub fn shed(&mut self, shared: &mut Shared) {
+        while self.take_request().is_some() {
+            let fields: [(&[u8], &[u8]); 2] = [
+                (b"Retry-After", b"1"),
+                (b"Content-Type", b"text/plain; charset=utf-8"),
+            ];
+            let body = b"The server is busy.\n";
+            self.reply(shared, 503, None, fields.into_iter(), body);
+            self.advance(shared);
+        }
     }
 
     /// Answers the request in full.
@@ -324,6 +367,7 @@ impl Conn {
             return false;
         }
         self.phase = Phase::Streaming;
+        self.streaming = true;
         true
     }
 
@@ -339,12 +383,14 @@ impl Conn {
         if self.phase == Phase::Streaming {
             let engine = &mut self.engine;
             self.outbox.append(|out| engine.encode_end(out));
+            self.streaming = false;
             self.end_reply(shared);
         }
     }
 
     /// The answer cannot be completed: the connection closes so that the client can tell.
     pub fn abort(&mut self, shared: &mut Shared) {
+        self.reset = self.engine.ends_with_connection();
         self.outbox.clear(&mut shared.graveyard);
         self.close(shared);
     }
@@ -401,7 +447,16 @@ impl Conn {
     }
 
     fn may_keep_alive(&self, shared: &Shared) -> bool {
-        !shared.draining && (!self.read_closed || !self.inbox.is_empty())
+        !shared.draining
+            && self.requests < shared.config.max_requests_per_connection
+            && (!self.read_closed || !self.inbox.is_empty())
+    }
+
+    fn complete(&mut self, request: Request) -> Progress {
+        self.ready = Some(request);
+        self.phase = Phase::Ready;
+        self.requests = self.requests.saturating_add(1);
+        Progress::Ready
     }
 
     fn end_reply(&mut self, _shared: &Shared) {

@@ -33,6 +33,8 @@ pub struct Shared {
     pub body_memory: Arc<Budget>,
     /// Payloads that were sent; emptied by the service, which knows what their drop needs.
     pub graveyard: Vec<Box<dyn Payload>>,
+    /// A connection went whose streamed answer was not complete; the service clears it when it has looked.
+    pub orphans: bool,
     pub(crate) head: ScratchHead,
     pub(crate) buffers: Vec<Vec<u8>>,
 }
@@ -46,6 +48,7 @@ impl Shared {
             draining: false,
             body_memory,
             graveyard: Vec::new(),
+            orphans: false,
             head: ScratchHead::default(),
             buffers: Vec::new(),
         }

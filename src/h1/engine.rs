@@ -164,6 +164,12 @@ impl Engine {
         self.exchange.keep_alive = false;
     }
 
+    /// The reply under way ends where the connection does: one that is cut short cannot be told from a whole one.
+    #[must_use]
+    pub fn ends_with_connection(&self) -> bool {
+        matches!(self.exchange.reply, Reply::Raw { left: None })
+    }
+
     /// The reply is complete. With a body that was not read to its end the connection cannot persist: what follows on
     /// it is the rest of that body.
     pub fn finish(&mut self) -> Next {

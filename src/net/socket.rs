@@ -1,11 +1,14 @@
 //! A connected stream socket, TCP or unix.
 
+use super::sys;
 use crate::conn::PeerAddr;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token, event::Source};
-use socket2::{SockAddr, Socket};
+use socket2::{SockAddr, SockRef, Socket};
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
 
 pub(super) enum Stream {
     Tcp(TcpStream),
@@ -36,6 +39,21 @@ impl Stream {
         match self {
             Self::Tcp(stream) => stream.register(registry, token, interest),
             Self::Unix(stream) => stream.register(registry, token, interest),
+        }
+    }
+
+    /// Closing drops what was not delivered and resets the connection. A unix socket does so anyway.
+    pub(super) fn reset_on_close(&self) {
+        if let Self::Tcp(stream) = self {
+            let _ = SockRef::from(stream).set_linger(Some(Duration::ZERO));
+        }
+    }
+
+    /// Bytes that were written and that the peer's system has not confirmed, where that can be asked.
+    pub(super) fn unsent(&self) -> u64 {
+        match self {
+            Self::Tcp(stream) => sys::unsent(stream.as_raw_fd()),
+            Self::Unix(_) => 0,
         }
     }
 

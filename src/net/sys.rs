@@ -25,3 +25,21 @@ pub fn adopt_socket(fd: RawFd) -> io::Result<Socket> {
     // SAFETY: the descriptor is open (checked above); the caller hands over the ownership of it.
     Ok(unsafe { Socket::from_raw_fd(fd) })
 }
+
+/// Bytes in a TCP socket's send queue: not sent, or sent and not acknowledged. 0 where the system does not tell.
+#[cfg(target_os = "linux")]
+pub fn unsent(fd: RawFd) -> u64 {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: TIOCOUTQ (SIOCOUTQ of a socket) writes one int to the address given, and reads nothing from it.
+    let done = unsafe { libc::ioctl(fd, libc::TIOCOUTQ, &raw mut bytes) };
+    if done == 0 {
+        u64::try_from(bytes).unwrap_or(0)
+    } else {
+        0
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn unsent(_fd: RawFd) -> u64 {
+    0
+}

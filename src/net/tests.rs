@@ -192,7 +192,10 @@ fn a_payload_and_a_stream_reach_the_client() {
 
 #[test]
 fn a_head_that_takes_too_long_gets_408_and_silence_gets_a_close() {
-    let server = Server::start(|config| config.head_timeout = Duration::from_millis(200));
+    let server = Server::start(|config| {
+        config.head_timeout = Duration::from_millis(200);
+        config.first_byte_timeout = Duration::from_millis(200);
+    });
     let mut silent = server.connect();
     let mut slow = server.connect();
     slow.write_all(b"GET / HTTP/1.1\r\nHost:").unwrap();
@@ -255,4 +258,159 @@ fn a_bad_request_is_refused_and_nothing_after_it_is_answered() {
         server.talk(b"GET / HTTP/1.1\r\nHost : a\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
     assert_eq!(answer.matches("HTTP/1.1").count(), 1);
+}
+
+/// Sends `piece` every 50 ms until the server ends the connection; what it said, and after how long.
+fn drip(mut stream: TcpStream, piece: &[u8]) -> (String, Duration) {
+    let begun = Instant::now();
+    let mut reader = stream.try_clone().unwrap();
+    let answer = std::thread::spawn(move || {
+        let mut answer = Vec::new();
+        let _ = reader.read_to_end(&mut answer);
+        (String::from_utf8(answer).unwrap(), begun.elapsed())
+    });
+    while !answer.is_finished() && begun.elapsed() < Duration::from_secs(8) {
+        if stream.write_all(piece).is_err() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    answer.join().unwrap()
+}
+
+#[test]
+fn a_body_below_the_least_rate_is_given_up_and_one_above_it_is_not() {
+    let server = Server::start(|config| {
+        config.body_timeout = Duration::from_millis(500);
+        config.min_body_rate = 200;
+    });
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 600\r\n\r\n";
+    let mut slow = server.connect();
+    slow.write_all(head.as_bytes()).unwrap();
+    let (answer, took) = drip(slow, b"x");
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+    assert!(took > Duration::from_millis(500), "{took:?}");
+    let mut fast = server.connect();
+    fast.write_all(head.as_bytes()).unwrap();
+    let (answer, took) = drip(fast, b"xxxxxxxxxxxxxxxxxxxx");
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(took > Duration::from_millis(1000), "{took:?}");
+}
+
+#[test]
+fn chunk_extensions_and_trailers_are_no_progress_of_a_body() {
+    let server = Server::start(|config| {
+        config.body_timeout = Duration::from_millis(300);
+        config.min_body_rate = 0;
+    });
+    for begun in ["5;", "0\r\n"] {
+        let mut stream = server.connect();
+        let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream
+            .write_all(format!("{head}{begun}").as_bytes())
+            .unwrap();
+        let (answer, took) = drip(stream, b"e");
+        assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
+        assert!(took < Duration::from_secs(4), "{took:?}");
+    }
+}
+
+#[test]
+fn empty_lines_do_not_prolong_the_wait_for_a_request() {
+    let server = Server::start(|config| {
+        config.first_byte_timeout = Duration::from_millis(200);
+        config.keep_alive_timeout = Duration::from_millis(200);
+    });
+    let (answer, took) = drip(server.connect(), b"");
+    assert_eq!(answer, "");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    let mut stream = server.connect();
+    stream.write_all(b"\r\n").unwrap();
+    std::thread::sleep(Duration::from_millis(150));
+    let _ = stream.write_all(b"\r\n");
+    let mut nothing = Vec::new();
+    let _ = stream.read_to_end(&mut nothing);
+    assert_eq!(nothing, b"");
+}
+
+#[test]
+fn a_pipeline_of_whole_and_half_heads_is_not_late() {
+    let server = Server::start(|config| config.head_timeout = Duration::from_millis(300));
+    let mut stream = server.connect();
+    let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    stream.write_all(&request[..9]).unwrap();
+    let begun = Instant::now();
+    let mut answers = 0;
+    while begun.elapsed() < Duration::from_millis(1500) {
+        stream.write_all(&request[9..]).unwrap();
+        stream.write_all(&request[..9]).unwrap();
+        let mut answer = [0; 4096];
+        let n = stream.read(&mut answer).unwrap();
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{answers} answers");
+        assert!(n > 0);
+        answers += 1;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_reader_below_the_least_rate_is_reset() {
+    for (rate, is_cut) in [(1024 * 1024, true), (0, false)] {
+        let server = Server::start(|config| {
+            config.write_timeout = Duration::from_millis(400);
+            config.min_write_rate = rate;
+        });
+        let mut stream = server.connect();
+        let mut requests = b"GET /large HTTP/1.1\r\nHost: a\r\n\r\n".repeat(15);
+        requests.extend_from_slice(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(&requests).unwrap();
+        // About 300 KB a second, for two seconds; then as fast as it goes.
+        let mut part = vec![0; 16 * 1024];
+        let mut got = 0;
+        for _ in 0..40 {
+            got += stream.read(&mut part).unwrap_or(0);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        let mut rest = Vec::new();
+        let ended = stream.read_to_end(&mut rest);
+        got += rest.len();
+        assert_eq!(
+            ended.is_err() || got < 64 * 1024 * 1024,
+            is_cut,
+            "rate {rate}: {got} bytes, {ended:?}"
+        );
+    }
+}
+
+#[test]
+fn the_last_request_of_a_connection_is_told_so() {
+    let server = Server::start(|config| config.max_requests_per_connection = 3);
+    let answer = server.talk(post("one").repeat(5).as_bytes());
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 3);
+    assert_eq!(answer.matches("Connection: close").count(), 1);
+    assert!(answer.rfind("Connection: close") > answer.rfind("HTTP/1.1 200"));
+}
+
+#[test]
+fn requests_past_the_bound_are_refused_and_the_connection_lives() {
+    let server = Server::start(|config| config.max_waiting = 0);
+    let mut stream = server.connect();
+    for _ in 0..2 {
+        stream.write_all(post("one").as_bytes()).unwrap();
+        let mut answer = [0; 4096];
+        let n = stream.read(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer[..n]);
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(answer.contains("Retry-After: 1\r\n") && !answer.contains("close"));
+    }
+    let answer = server.talk(post("one").repeat(20).as_bytes());
+    assert_eq!(answer.matches("HTTP/1.1 503 ").count(), 20);
+}
+
+#[test]
+fn what_is_pipelined_past_the_bound_stays_in_the_socket() {
+    let server = Server::start(|config| config.max_pipeline = 1024);
+    let requests: String = (0..2000).map(|i| post(&format!("<{i}>"))).collect();
+    let answer = server.talk(requests.as_bytes());
+    assert_eq!(answer.matches("HTTP/1.1 200 OK").count(), 2000);
 }

@@ -25,6 +25,8 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
     size("max_body_memory", &mut config.max_body_memory)?;
     size("max_pinned", &mut config.max_pinned)?;
     size("max_outbox", &mut config.max_outbox)?;
+    size("max_pipeline", &mut config.max_pipeline)?;
+    size("max_waiting", &mut config.max_waiting)?;
     size("max_connections", &mut config.max_connections)?;
     size("turn_budget", &mut config.turn_budget)?;
     config.turn_budget = config.turn_budget.max(1);
@@ -33,6 +35,20 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
             .extract()
             .map_err(|_| invalid("max_body", "a whole number of bytes"))?;
     }
+    let count = |name: &str, into: &mut u32| -> PyResult<()> {
+        if let Some(value) = present(settings, name)? {
+            *into = value
+                .extract()
+                .map_err(|_| invalid(name, "a whole number, not negative"))?;
+        }
+        Ok(())
+    };
+    count(
+        "max_requests_per_connection",
+        &mut config.max_requests_per_connection,
+    )?;
+    count("min_body_rate", &mut config.min_body_rate)?;
+    count("min_write_rate", &mut config.min_write_rate)?;
     let time = |name: &str, into: &mut Duration| -> PyResult<()> {
         if let Some(value) = present(settings, name)? {
             let seconds: f64 = value
@@ -43,6 +59,7 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
         }
         Ok(())
     };
+    time("first_byte_timeout", &mut config.first_byte_timeout)?;
     time("head_timeout", &mut config.head_timeout)?;
     time("body_timeout", &mut config.body_timeout)?;
     time("keep_alive_timeout", &mut config.keep_alive_timeout)?;

@@ -151,9 +151,36 @@ class Settings:
         least=_KIB,
         core=True,
     )
+    max_pipeline: int = _option(
+        64 * _KIB,
+        "int",
+        "Pipelined bytes that wait behind a request; past it the socket is not read.",
+        unit="bytes",
+        least=_KIB,
+        core=True,
+    )
+    max_requests_per_connection: int | None = _option(
+        None,
+        "int",
+        "Requests answered on one connection, which then closes. Unset: any number.",
+        least=1,
+        most=2**32 - 1,
+        optional=True,
+        core=True,
+    )
+    max_waiting: int = _option(
+        16_384,
+        "int",
+        "Requests that may wait for the interpreter; past it 503.",
+        least=1,
+        core=True,
+    )
     turn_budget: int = _option(256, "int", "Views called in one turn of a reactor.", least=1, core=True)
     keep_alive_timeout: float = _option(
         75.0, "float", "How long an idle connection is kept.", unit="seconds", least=0.0, core=True
+    )
+    first_byte_timeout: float = _option(
+        10.0, "float", "How long a new connection may say nothing.", unit="seconds", least=0.01, core=True
     )
     head_timeout: float = _option(
         10.0, "float", "How long a request head may take; past it 408.", unit="seconds", least=0.01, core=True
@@ -161,8 +188,26 @@ class Settings:
     body_timeout: float = _option(
         30.0, "float", "How long a body may stand still; past it 408.", unit="seconds", least=0.01, core=True
     )
+    min_body_rate: int = _option(
+        240,
+        "int",
+        "Slowest body, once body_timeout has passed; below it 408. 0: only silence counts.",
+        unit="bytes/s",
+        least=0,
+        most=2**32 - 1,
+        core=True,
+    )
     write_timeout: float = _option(
         30.0, "float", "How long a client may not read its response.", unit="seconds", least=0.01, core=True
+    )
+    min_write_rate: int = _option(
+        240,
+        "int",
+        "Slowest reader, once write_timeout has passed; below it a reset. 0: only standstill counts.",
+        unit="bytes/s",
+        least=0,
+        most=2**32 - 1,
+        core=True,
     )
     linger_timeout: float = _option(
         2.0, "float", "How long a closed connection is still read from.", unit="seconds", least=0.0, core=True
@@ -252,12 +297,13 @@ class Settings:
         """Give what one reactor reads.
 
         Returns:
-            Names and values; `max_connections` is this reactor's share.
+            Names and values; `max_connections` and `max_waiting` are this reactor's share.
         """
         values: dict[str, object] = {
             item.name: getattr(self, item.name) for item in fields(self) if item.metadata["core"]
         }
-        values["max_connections"] = max(1, self.max_connections // self.threads)
+        for name in ("max_connections", "max_waiting"):
+            values[name] = max(1, getattr(self, name) // self.threads)
         return values
 
 

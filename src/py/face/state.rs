@@ -11,6 +11,7 @@ use crate::conn::{self, PeerAddr, Request};
 use crate::http::{Target, Version, base64url, percent_decode_path};
 use crate::py::ffi::{self, Body};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
@@ -30,7 +31,7 @@ pub struct RequestState {
     made: Made,
 }
 
-/// What was made on first touch. Cleared when the answer is complete: a request refers back to its state.
+/// What was made on first touch. A request and its context refer back to their state.
 #[derive(Default)]
 struct Made {
     request: Option<Py<PyAny>>,
@@ -134,24 +135,42 @@ impl RequestState {
             .cloned()
     }
 
-    /// The answer is complete: drops what was made for the view, and leaves the receive buffer if the object
-    /// itself lives on.
-    pub fn release(slf: &Bound<'_, Self>, kept: bool) {
-        // Dropped outside of the borrow: a finaliser may look at this object.
+    /// The answer is complete. What was made for the view is dropped if nothing else can see it; if somebody kept
+    /// the request or a copy of its context, everything stays as it is, but outside of the receive buffer, and the
+    /// garbage collector ends the cycle of a request and its state. `held`: the references the caller knows of.
+    pub fn release(slf: &Bound<'_, Self>, held: isize) {
+        let count = |object: &Option<Py<PyAny>>| {
+            object
+                .as_ref()
+                .map_or(0, |object| ffi::reference_count(object.bind(slf.py())))
+        };
         let made = {
             let Ok(mut this) = slf.try_borrow_mut() else {
                 return;
             };
-            if kept {
+            let made = &this.made;
+            let contexts = isize::from(made.request_context.is_some());
+            // The request and its context refer to the state, and the context to the request.
+            let inner = contexts + isize::from(made.request.is_some());
+            let is_alone = ffi::reference_count(slf.as_any()) <= held + inner
+                && count(&made.request) <= 1 + contexts
+                && count(&made.request_context) <= 1
+                && count(&made.app_context) <= 1;
+            if !is_alone {
                 this.leave_arena();
+                return;
             }
-            (
-                std::mem::take(&mut this.made),
-                this.environ.take(),
-                this.routing_exception.take(),
-            )
+            // Dropped outside of the borrow: a finaliser may look at this object.
+            (std::mem::take(&mut this.made), this.environ.take())
         };
         drop(made);
+    }
+
+    /// The head of the answer is sent, and its body goes on being generated.
+    pub fn outlive_turn(slf: &Bound<'_, Self>) {
+        if let Ok(mut this) = slf.try_borrow_mut() {
+            this.leave_arena();
+        }
     }
 
     fn leave_arena(&mut self) {
@@ -264,6 +283,25 @@ fn title_case(name: &[u8]) -> String {
 
 #[pymethods]
 impl RequestState {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.url_rule)?;
+        visit.call(&self.view_args)?;
+        visit.call(&self.routing_exception)?;
+        visit.call(&self.environ)?;
+        visit.call(&self.made.request)?;
+        visit.call(&self.made.g)?;
+        visit.call(&self.made.session)?;
+        visit.call(&self.made.app_context)?;
+        visit.call(&self.made.request_context)
+    }
+
+    fn __clear__(&mut self) {
+        self.made = Made::default();
+        self.environ = None;
+        self.routing_exception = None;
+        self.view_args = None;
+    }
+
     /// The request method, as sent.
     #[getter]
     pub fn method<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {

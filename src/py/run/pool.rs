@@ -9,9 +9,10 @@ use crate::conn::Key;
 use crate::net::Mailbox;
 use crate::py::face::application::App;
 use crate::py::face::state::RequestState;
-use crate::py::ffi::{self, Context};
+use crate::py::ffi::Context;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
 /// One request for a thread.
@@ -34,8 +35,11 @@ impl Job {
                 invoke::answer(py, &self.app, state, Failed::Unanswered(error), reply);
             }
         }
-        drop(self.context);
-        RequestState::release(state, ffi::reference_count(state.as_any()) > 1);
+        if matches!(reply.rest, Rest::Stream(..)) {
+            RequestState::outlive_turn(state);
+        } else {
+            RequestState::release(state, 2);
+        }
     }
 }
 
@@ -49,6 +53,8 @@ pub struct PoolQueue {
     queue: Mutex<Queue>,
     changed: Condvar,
     bound: usize,
+    /// `jobs.len()`, to be read without the lock.
+    waiting: AtomicUsize,
 }
 
 impl PoolQueue {
@@ -60,7 +66,13 @@ impl PoolQueue {
             }),
             changed: Condvar::new(),
             bound,
+            waiting: AtomicUsize::new(0),
         })
+    }
+
+    /// Whether a job would be refused now.
+    pub fn is_full(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) >= self.bound
     }
 
     /// Queues a job, or gives it back if the queue is full or closed.
@@ -70,6 +82,7 @@ impl PoolQueue {
             return Err(Box::new(job));
         }
         queue.jobs.push_back((job, mailbox));
+        self.waiting.store(queue.jobs.len(), Ordering::Relaxed);
         drop(queue);
         self.changed.notify_one();
         Ok(())
@@ -117,6 +130,7 @@ impl PoolQueue {
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         loop {
             if let Some(job) = queue.jobs.pop_front() {
+                self.waiting.store(queue.jobs.len(), Ordering::Relaxed);
                 return Some(job);
             }
             if queue.closed {

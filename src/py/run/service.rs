@@ -10,7 +10,7 @@ use super::reply::{Begun, Reply};
 use super::stream::{self, Piece};
 use super::task::{self, LoopHost};
 use crate::buf::Budget;
-use crate::conn::{Batch, Key, Phase, Service};
+use crate::conn::{Batch, Key, Phase, Request, Service};
 use crate::http::Method;
 use crate::net::Mailbox;
 use crate::py::face::application::App;
@@ -61,6 +61,8 @@ pub struct PyService {
     reply: Reply,
     /// Answers under way outside of the turn.
     streams: HashMap<Key, Stream>,
+    /// The context of the last inline request, if the next can have it.
+    context: Option<Context>,
     pool: Option<Arc<PoolQueue>>,
     host: Option<LoopHost>,
     hidden_loop: Option<Py<PyAny>>,
@@ -87,6 +89,7 @@ impl PyService {
             table: None,
             reply: Reply::default(),
             streams: HashMap::new(),
+            context: None,
             pool: None,
             host: None,
             hidden_loop: None,
@@ -158,6 +161,33 @@ impl PyService {
         }
     }
 
+    /// The pool is full and the request is for it: told before anything of Python is made for the request.
+    fn is_refused(&mut self, py: Python<'_>, request: &Request) -> bool {
+        if !self.pool.as_ref().is_some_and(|pool| pool.is_full()) {
+            return false;
+        }
+        let Some(table) = self.table.as_mut() else {
+            return false;
+        };
+        // What cannot be told here is told by the way through Python, or by the full queue itself.
+        let found = table.router.get().find(py, request, table.host_matching);
+        match found {
+            Ok(Found::Rule { rule, .. }) => table
+                .plan(py, rule)
+                .is_ok_and(|plan| plan.mode == Mode::Pool),
+            Ok(Found::Python) | Err(_) => false,
+        }
+    }
+
+    fn refuse(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
+        self.reply.clear();
+        self.reply.status = 503;
+        self.reply.field(b"Retry-After", b"1");
+        self.reply.content_type = Some(b"text/plain; charset=utf-8");
+        self.reply.body.extend_from_slice(b"The server is busy.\n");
+        self.answer(py, batch, key, None);
+    }
+
     /// Takes one request through as much as can be done now.
     fn handle(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) -> PyResult<()> {
         let Some((conn, _)) = batch.conn(key) else {
@@ -168,12 +198,19 @@ impl PyService {
         };
         let peer = Arc::clone(conn.peer());
         self.refresh(py)?;
+        if self.is_refused(py, &request) {
+            self.refuse(py, batch, key);
+            return Ok(());
+        }
         let Some(app) = self.table.as_ref().map(|table| Arc::clone(&table.app)) else {
             return Err(internal("the application has no table"));
         };
         let state = RequestState::new(request, peer, Arc::clone(&self.pinned), Arc::clone(&app));
         let state = Bound::new(py, state)?;
-        let context = Context::copy_current(py)?;
+        let context = match self.context.take() {
+            Some(context) => context,
+            None => Context::copy_current(py)?,
+        };
         let plan = {
             let _entered = context.enter(py)?;
             ffi::set_context_var(self.current.bind(py), state.as_any())?;
@@ -196,10 +233,13 @@ impl PyService {
             }
         };
         match plan {
-            None => {
-                self.answer(py, batch, key, Some(context));
-                RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
-            }
+            None => match self.answer(py, batch, key, Some(context)) {
+                Some(context) => {
+                    RequestState::release(&state, 2);
+                    self.keep_context(py, context);
+                }
+                None => RequestState::outlive_turn(&state),
+            },
             Some(plan) if plan.mode == Mode::Pool => self.hand_to_pool(
                 py,
                 batch,
@@ -217,28 +257,44 @@ impl PyService {
         Ok(())
     }
 
-    /// Sends `self.reply` on its connection; a body that is generated is pulled in `context`.
+    /// Keeps a request's context for the next one if nothing but our variable is in it: what the view has set is
+    /// never seen by another request. Its copies are their owners' own.
+    fn keep_context(&mut self, py: Python<'_>, context: Context) {
+        if context.len(py) == 1 {
+            self.context = Some(context);
+        }
+    }
+
+    /// Sends `self.reply` on its connection; a body that is generated is pulled in `context`, which is given back
+    /// otherwise.
     fn answer(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
         key: Key,
         context: Option<Context>,
-    ) {
+    ) -> Option<Context> {
         let Some((conn, shared)) = batch.conn(key) else {
-            return self.reply.clear();
+            self.reply.clear();
+            return context;
         };
         if conn.phase() != Phase::Serving {
-            return self.reply.clear();
+            self.reply.clear();
+            return context;
         }
         match self.reply.send(conn, shared) {
-            None => batch.advance(key),
+            None => {
+                batch.advance(key);
+                context
+            }
             Some(Begun::Pull(iterator)) => {
                 self.streams.insert(key, Stream::Inline(iterator, context));
                 self.pull(py, batch, key);
+                None
             }
             Some(Begun::Pushed(flow)) => {
                 self.streams.insert(key, Stream::Pool(flow));
+                context
             }
         }
     }
@@ -261,12 +317,7 @@ impl PyService {
         };
         if let Err(job) = pool.submit(job, Arc::clone(mailbox)) {
             drop(job);
-            self.reply.clear();
-            self.reply.status = 503;
-            self.reply.field(b"Retry-After", b"1");
-            self.reply.content_type = Some(b"text/plain; charset=utf-8");
-            self.reply.body.extend_from_slice(b"The server is busy.\n");
-            self.answer(py, batch, key, None);
+            self.refuse(py, batch, key);
         }
         Ok(())
     }
@@ -289,8 +340,10 @@ impl PyService {
                 let _entered = context.enter(py)?;
                 invoke::run_full(py, &app, &state, &mut self.reply);
             }
-            self.answer(py, batch, key, Some(context));
-            RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
+            match self.answer(py, batch, key, Some(context)) {
+                Some(_) => RequestState::release(&state, 2),
+                None => RequestState::outlive_turn(&state),
+            }
             return Ok(());
         };
         let host = host.clone_ref(py);
@@ -402,7 +455,7 @@ impl PyService {
 
     /// Streams whose connection is gone: closed, and pool threads told to stop.
     fn drop_orphans(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
-        if self.streams.is_empty() {
+        if !std::mem::take(&mut batch.shared.orphans) || self.streams.is_empty() {
             return;
         }
         let gone: Vec<Key> = self

@@ -4,7 +4,11 @@
 //! connections), write. Rules: one `recv` and one `send` a connection and turn where the peer allows it; a
 //! turn is bounded (accepts, reads, service calls), and what is left over makes the next turn start at once.
 
-use super::control::{Control, Mailbox, Order};
+mod accept;
+mod ending;
+mod timing;
+
+use super::control::{Control, Mailbox};
 use super::listener::Listener;
 use super::socket::Stream;
 use super::wheel::{Tick, Wheel};
@@ -12,8 +16,8 @@ use crate::buf::{Arena, Budget};
 use crate::config::Config;
 use crate::conn::{Batch, Conn, Key, Phase, Progress, Service, Shared};
 use crate::http::imf_fixdate;
-use mio::unix::SourceFd;
-use mio::{Events, Interest, Poll, Token, Waker};
+use accept::REST;
+use mio::{Events, Poll, Token, Waker};
 use slab::Slab;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -21,21 +25,14 @@ use std::io::{self, Read};
 use std::os::fd::{AsRawFd, RawFd};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use timing::Timing;
 
 const WAKER: Token = Token(usize::MAX);
 /// Listener `i` has the token `WAKER - 1 - i`.
 const LISTENERS: usize = 1024;
 
-/// Connections accepted from one listener in one turn.
-const ACCEPTS: usize = 128;
 /// Reads from one connection in one turn: up to 1 MiB of a large body.
 const READS: usize = 16;
-/// How long accepting rests when the process is out of descriptors.
-const REST: Duration = Duration::from_millis(100);
-
-/// How long a drained connection's peer has to close its side.
-const DRAIN_LINGER: Duration = Duration::from_millis(500);
-
 /// What a turn ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -56,21 +53,16 @@ struct Socket {
     /// The outbox is waiting for room in the socket buffer.
     blocked: bool,
     deadline: Option<Instant>,
+    /// The connection's count of requests when its deadline was set: more of the same request buys no time.
+    request: u32,
+    /// What the peer had sent of a body, or taken of an answer, when it was last given time for it.
+    mark: u64,
+    /// Bytes of answers that the kernel took.
+    written: u64,
     /// Where the wheel will look at this connection next.
     wheel_tick: Option<Tick>,
     timing: Timing,
     write_shut: bool,
-}
-
-/// Which timeout a connection is under.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Timing {
-    None,
-    Head,
-    Body,
-    KeepAlive,
-    Write,
-    Linger,
 }
 
 pub struct Reactor<S: Service> {
@@ -320,14 +312,8 @@ impl<S: Service> Reactor<S> {
                     // Edge-triggered: a read that left room has emptied the socket, unless a FIN is behind it.
                     socket.readable = n == room || until_empty;
                     let view = self.arena.commit(n);
-                    match conn.handle_bytes(view, &mut self.shared) {
-                        Progress::Ready => {
-                            if !conn.queued {
-                                conn.queued = true;
-                                self.ready.push_back(key);
-                            }
-                        }
-                        Progress::Waiting => {}
+                    if conn.handle_bytes(view, &mut self.shared) == Progress::Ready {
+                        self.queue(key);
                     }
                     self.touch(key);
                 }
@@ -340,6 +326,20 @@ impl<S: Service> Reactor<S> {
             }
         }
         self.unread.push(key);
+    }
+
+    /// Puts a connection with a complete request in line for the service, or refuses the request.
+    fn queue(&mut self, key: Key) {
+        let conn = &mut self.conns[key.index as usize];
+        if conn.queued {
+            return;
+        }
+        if self.ready.len() < self.shared.config.max_waiting {
+            conn.queued = true;
+            self.ready.push_back(key);
+        } else {
+            conn.shed(&mut self.shared);
+        }
     }
 
     /// Reads and drops what a peer still sends after its last answer.
@@ -364,7 +364,7 @@ impl<S: Service> Reactor<S> {
         self.mailbox.collect(&mut self.messages);
         let work =
             !(self.ready.is_empty() && self.resumable.is_empty() && self.messages.is_empty());
-        if !work && self.shared.graveyard.is_empty() {
+        if !work && self.shared.graveyard.is_empty() && !self.shared.orphans {
             return;
         }
         let mut batch = Batch {
@@ -399,11 +399,13 @@ impl<S: Service> Reactor<S> {
         let (socket, conn) = (&mut self.sockets[index], &mut self.conns[index]);
         let was_full = conn.outbox.len() > self.shared.config.max_outbox;
         if !conn.outbox.is_empty() && !socket.blocked {
+            let before = conn.outbox.len();
             match conn.flush(&mut socket.stream, &mut self.shared) {
                 Ok(true) => {}
                 Ok(false) => socket.blocked = true,
                 Err(_) => return self.remove(key),
             }
+            socket.written += (before - conn.outbox.len()) as u64;
         }
         conn.outbox.release(&mut self.shared.buffers);
         conn.settle();
@@ -411,16 +413,19 @@ impl<S: Service> Reactor<S> {
             self.resumable.push(key);
         }
         if conn.phase() == Phase::Closing && conn.outbox.is_empty() {
+            if conn.must_reset() {
+                socket.stream.reset_on_close();
+                return self.remove(key);
+            }
             return self.linger(key);
         }
         if was_full
             && conn.outbox.len() <= self.shared.config.max_outbox
             && conn.advance(&mut self.shared) == Progress::Ready
-            && !conn.queued
         {
-            conn.queued = true;
-            self.ready.push_back(key);
+            self.queue(key);
         }
+        let (socket, conn) = (&mut self.sockets[index], &mut self.conns[index]);
         if socket.readable && conn.wants_bytes(&self.shared) {
             self.unread.push(key);
         }
@@ -431,298 +436,12 @@ impl<S: Service> Reactor<S> {
         self.time(key);
     }
 
-    /// Puts the connection under the timeout that its state asks for.
-    fn time(&mut self, key: Key) {
-        let index = key.index as usize;
-        let (socket, conn) = (&mut self.sockets[index], &self.conns[index]);
-        let config = &self.shared.config;
-        let (timing, after) = if socket.timing == Timing::Linger {
-            (Timing::Linger, config.linger_timeout)
-        } else if !conn.outbox.is_empty() {
-            (Timing::Write, config.write_timeout)
-        } else if conn.is_receiving_body() {
-            (Timing::Body, config.body_timeout)
-        } else if conn.is_receiving() {
-            (Timing::Head, config.head_timeout)
-        } else if conn.phase() == Phase::Reading {
-            (Timing::KeepAlive, config.keep_alive_timeout)
-        } else {
-            (Timing::None, Duration::ZERO)
-        };
-        if timing == Timing::None {
-            socket.timing = timing;
-            socket.deadline = None;
-            return;
-        }
-        // A head must be whole in time, a linger be over: bytes in between do not buy more of it.
-        if timing == socket.timing && matches!(timing, Timing::Head | Timing::Linger) {
-            return;
-        }
-        socket.timing = timing;
-        let deadline = self.now + after;
-        socket.deadline = Some(deadline);
-        let tick = self.wheel.tick(deadline);
-        if socket.wheel_tick.is_none_or(|standing| standing > tick) {
-            socket.wheel_tick = Some(self.wheel.insert(tick, key));
-        }
-    }
-
-    fn fire_timers(&mut self) {
-        let mut due = std::mem::take(&mut self.due);
-        self.wheel.fire(self.now, &mut due);
-        for (tick, key) in due.drain(..) {
-            if !self.alive(key) {
-                continue;
-            }
-            let socket = &mut self.sockets[key.index as usize];
-            if socket.wheel_tick != Some(tick) {
-                // An earlier deadline came in between and stands elsewhere.
-                continue;
-            }
-            socket.wheel_tick = None;
-            let Some(deadline) = socket.deadline else {
-                continue;
-            };
-            if deadline > self.now {
-                let tick = self.wheel.tick(deadline);
-                socket.wheel_tick = Some(self.wheel.insert(tick, key));
-                continue;
-            }
-            match socket.timing {
-                Timing::Linger | Timing::Write => self.remove(key),
-                Timing::None => {}
-                Timing::Head | Timing::Body | Timing::KeepAlive => {
-                    socket.deadline = None;
-                    let conn = &mut self.conns[key.index as usize];
-                    conn.time_out(&mut self.shared);
-                    self.touch(key);
-                }
-            }
-        }
-        self.due = due;
-    }
-
-    fn accept(&mut self, listener: usize) {
-        if !self.accepting {
-            return;
-        }
-        for _ in 0..ACCEPTS {
-            if self.conns.len() >= self.shared.config.max_connections {
-                return self.rest();
-            }
-            let Some(from) = self.listeners.get(listener) else {
-                return;
-            };
-            match from.accept() {
-                Ok((socket, peer)) => {
-                    // A peer that is gone already leaves nothing to do.
-                    let _ = self.admit(socket, &peer);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
-                Err(e) => match e.raw_os_error() {
-                    Some(libc::EMFILE | libc::ENFILE) => {
-                        self.turn_away(listener);
-                        return self.rest();
-                    }
-                    Some(libc::ENOBUFS | libc::ENOMEM) => return self.rest(),
-                    // This connection failed (ECONNABORTED and its kin); the next may not.
-                    _ => {}
-                },
-            }
-        }
-        self.more_accepts = true;
-    }
-
-    /// Out of descriptors: takes what is queued out of the queue and closes it, so that clients see an end.
-    fn turn_away(&mut self, listener: usize) {
-        if self.reserve.take().is_none() {
-            return;
-        }
-        for _ in 0..ACCEPTS {
-            match self.listeners[listener].accept() {
-                Ok(pair) => drop(pair),
-                Err(_) => break,
-            }
-        }
-        self.reserve = File::open("/dev/null").ok();
-    }
-
-    fn admit(&mut self, socket: socket2::Socket, peer: &socket2::SockAddr) -> io::Result<()> {
-        let (mut stream, address) = Stream::new(socket, peer)?;
-        let entry = self.sockets.vacant_entry();
-        let index = entry.key();
-        stream.register(self.poll.registry(), Token(index))?;
-        entry.insert(Socket {
-            stream,
-            readable: false,
-            blocked: false,
-            deadline: None,
-            wheel_tick: None,
-            timing: Timing::None,
-            write_shut: false,
-        });
-        self.generation = self.generation.wrapping_add(1);
-        let conn = Conn::new(
-            self.shared.config.h1_limits(),
-            Arc::new(address),
-            self.generation,
-        );
-        let at = self.conns.insert(conn);
-        debug_assert_eq!(at, index);
-        let key = Key {
-            index: index as u32,
-            generation: self.generation,
-        };
-        self.time_first_byte(key);
-        Ok(())
-    }
-
-    /// A connection that says nothing is under the head's timeout, not under the longer one between requests.
-    fn time_first_byte(&mut self, key: Key) {
-        let deadline = self.now + self.shared.config.head_timeout;
-        let tick = self.wheel.tick(deadline);
-        let at = self.wheel.insert(tick, key);
-        let socket = &mut self.sockets[key.index as usize];
-        socket.timing = Timing::KeepAlive;
-        socket.deadline = Some(deadline);
-        socket.wheel_tick = Some(at);
-    }
-
-    fn start_accepting(&mut self) -> io::Result<()> {
-        if !self.accepting {
-            for (i, listener) in self.listeners.iter().enumerate() {
-                let token = Token(WAKER.0 - 1 - i);
-                self.poll.registry().register(
-                    &mut SourceFd(&listener.as_raw_fd()),
-                    token,
-                    Interest::READABLE,
-                )?;
-            }
-            self.accepting = true;
-        }
-        Ok(())
-    }
-
-    fn stop_accepting(&mut self) {
-        if self.accepting {
-            for listener in &self.listeners {
-                let _ = self
-                    .poll
-                    .registry()
-                    .deregister(&mut SourceFd(&listener.as_raw_fd()));
-            }
-            self.accepting = false;
-        }
-    }
-
-    fn rest(&mut self) {
-        self.stop_accepting();
-        self.accept_again = Some(self.now + REST);
-    }
-
-    fn obey(&mut self) {
-        match self.control.order() {
-            Order::Serve => {}
-            Order::Abort => self.finished = true,
-            Order::Drain(grace) => {
-                if self.drain_until.is_none() {
-                    self.begin_drain(grace);
-                }
-            }
-        }
-    }
-
-    fn begin_drain(&mut self, grace: Duration) {
-        self.drain_until = Some(self.now + grace);
-        self.shared.draining = true;
-        // Connections that the kernel completed are ours: they are answered, not reset.
-        let listeners = self.listeners.len();
-        for listener in 0..listeners {
-            for _ in 0..self.shared.config.max_connections / ACCEPTS + 1 {
-                self.more_accepts = false;
-                self.accept(listener);
-                if !self.more_accepts {
-                    break;
-                }
-            }
-        }
-        self.more_accepts = false;
-        self.stop_accepting();
-        self.accept_again = None;
-        self.listeners.clear();
-        let keys: Vec<Key> = self.keys();
-        for key in keys {
-            self.sockets[key.index as usize].readable = true;
-            self.read(key, true);
-            if self.alive(key) {
-                self.touch(key);
-            }
-        }
-    }
-
-    fn end_drain(&mut self) {
-        if let Some(until) = self.drain_until
-            && (self.conns.is_empty() || self.now >= until)
-        {
-            self.finished = true;
-        }
-    }
-
-    fn close_all(&mut self, service: &mut S) {
-        self.stop_accepting();
-        self.listeners.clear();
-        for key in self.keys() {
-            self.remove(key);
-        }
-        self.ready.clear();
-        self.serve(service);
-        self.messages.clear();
-    }
-
-    fn keys(&self) -> Vec<Key> {
-        self.conns
-            .iter()
-            .map(|(i, conn)| Key {
-                index: i as u32,
-                generation: conn.generation,
-            })
-            .collect()
-    }
-
-    /// The answer is out: says so with a FIN, and reads on for a while, because closing with unread bytes
-    /// would reset the connection and could take the answer with it (RFC 9112 9.6).
-    fn linger(&mut self, key: Key) {
-        let index = key.index as usize;
-        if self.conns[index].is_read_closed()
-            || self.sockets[index].stream.shutdown_write().is_err()
-        {
-            return self.remove(key);
-        }
-        self.sockets[index].write_shut = true;
-        if self.sockets[index].timing != Timing::Linger {
-            let mut after = self.shared.config.linger_timeout;
-            if self.shared.draining {
-                after = after.min(DRAIN_LINGER);
-            }
-            let deadline = self.now + after;
-            let tick = self.wheel.tick(deadline);
-            let socket = &mut self.sockets[index];
-            socket.timing = Timing::Linger;
-            socket.deadline = Some(deadline);
-            if socket.wheel_tick.is_none_or(|standing| standing > tick) {
-                socket.wheel_tick = Some(self.wheel.insert(tick, key));
-            }
-            if self.sockets[index].readable {
-                self.unread.push(key);
-            }
-        }
-    }
-
     fn remove(&mut self, key: Key) {
         let index = key.index as usize;
         // Dropping the stream closes it, which also ends its registration.
         drop(self.sockets.try_remove(index));
         if let Some(mut conn) = self.conns.try_remove(index) {
+            self.shared.orphans |= conn.has_open_stream();
             conn.outbox.clear(&mut self.shared.graveyard);
             conn.outbox.release(&mut self.shared.buffers);
         }
