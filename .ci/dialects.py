@@ -42,7 +42,7 @@ def main() -> int:
 
 
 def build(folder: Path) -> Path:
-    """A wheel of the checkout."""
+    """A wheel of the checkout, in the profile of `make test`: its dependencies are compiled already."""
     maturin = ROOT / ".venv" / "bin" / "maturin"
     command = [
         str(maturin),
