@@ -20,13 +20,16 @@ CARGO_FUZZ := $(shell command -v cargo-fuzz || echo .tools/bin/cargo-fuzz)
 FUZZ := RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ)
 CLIPPY := -D warnings -D clippy::undocumented_unsafe_blocks
 
-.PHONY: help run test test-all check bench soak fuzz fuzz-build wheel clean
+.PHONY: help run test test-all test-extensions suites matrix check bench soak fuzz fuzz-build wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run       build and serve examples/json_api.py"
 	@echo "make test      build, then cargo test and pytest"
 	@echo "make test-all  a wheel and the test suite for every CPython >= 3.9 found"
+	@echo "make test-extensions  real Flask extensions on us and on Flask (redis-server, PostgreSQL)"
+	@echo "make suites    the extensions' own test suites (needs SUITE_RUNNER)"
+	@echo "make matrix    docs/extensions.md from the results of the two"
 	@echo "make check     formatting, lints, types, stubs"
 	@echo "make bench     end-to-end benchmark against a bare server (Linux, needs wrk)"
 	@echo "make soak      checked traffic for SOAK_SECS ($(SOAK_SECS)) seconds, then faults (Linux)"
@@ -56,6 +59,21 @@ test: develop
 
 test-all:
 	$(PYTHON) .ci/test_all.py $(TEST_ARGS)
+
+EXTENSION_RESULTS := target/extensions.xml
+SUITE_RUNNER ?= ../shared/tools/compat/run_suite.py
+SUITE_RESULTS := target/suites.json
+
+test-extensions: $(BIN)/maturin
+	$(BIN)/maturin develop --quiet --extras dev,test,extensions
+	$(BIN)/python -m pytest tests/python/extensions --junit-xml=$(EXTENSION_RESULTS) $(TEST_ARGS)
+
+# Every suite with the real packages uninstalled, and with them imported first.
+suites: $(BIN)/maturin
+	$(BIN)/python .ci/suites.py --runner $(SUITE_RUNNER) --results $(SUITE_RESULTS)
+
+matrix:
+	$(PYTHON) .ci/matrix.py $(EXTENSION_RESULTS) $(SUITE_RESULTS) docs/extensions.md
 
 check: develop
 	$(BIN)/ruff check .

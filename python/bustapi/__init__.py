@@ -102,6 +102,9 @@ def __getattr__(name: str) -> t.Any:
         return version("bustapi")
     from importlib import import_module
 
+    if name in __all__:
+        # Before the dialect is imported, whose import would be under way otherwise while modules are replaced.
+        _build_bridge()
     if name == "BustAPI":
         value: t.Any = import_module(".app", __name__).BustAPI
     elif name in __all__:
@@ -114,3 +117,15 @@ def __getattr__(name: str) -> t.Any:
 
 def __dir__() -> list[str]:
     return sorted({*vars(sys.modules[__name__]), *__all__})
+
+
+def _dialect_loaded(name: str) -> None:
+    # Not before: who uses another dialect keeps `flask` as it is.
+    if name == "flask":
+        _build_bridge()
+
+
+def _build_bridge() -> None:
+    from importlib import import_module
+
+    import_module(".bridge", __name__).enable_by_default()

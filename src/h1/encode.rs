@@ -68,9 +68,10 @@ impl Engine {
         }
         let body = self.encode_length(out, status, length);
         if !has_date {
-            out.extend_from_slice(b"Date: ");
-            out.extend_from_slice(date);
-            out.extend_from_slice(b"\r\n");
+            // One copy of known size in place of three.
+            let mut line = *b"Date: -----------------------------\r\n";
+            line[6..35].copy_from_slice(date);
+            out.extend_from_slice(&line);
         }
         // RFC 9112 9.6: said as soon as it is known. A body that is not read by now is not waited for.
         if close

@@ -70,7 +70,9 @@ pub(crate) fn split_port(value: &[u8]) -> Option<Option<&[u8]>> {
 }
 
 fn reg_name_end(value: &[u8]) -> Option<usize> {
-    let mut at = 0;
+    // Nearly every name is done with this.
+    let plain = |byte: &u8| CLASS[*byte as usize] == REG_NAME;
+    let mut at = value.iter().take_while(|byte| plain(byte)).count();
     while let Some(&byte) = value.get(at) {
         match byte {
             b':' => break,

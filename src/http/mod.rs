@@ -2,12 +2,14 @@
 
 #![forbid(unsafe_code)]
 
+pub mod base64url;
 mod date;
 mod fields;
 pub mod forwarded;
 mod head;
 mod host;
 mod method;
+mod signed;
 mod status;
 mod target;
 mod trusted;
@@ -17,6 +19,7 @@ pub use fields::{is_field_name, is_field_value, list_has_token};
 pub(crate) use fields::{is_token_byte, trim_whitespace};
 pub use head::{Field, Head, Method, Span, Target, Version};
 pub use host::{host_name, is_host};
+pub use signed::Signer;
 pub use status::{reason_phrase, status_line};
 pub use target::{QueryPairs, TargetError, percent_decode_path, percent_decode_query, query_pairs};
 pub use trusted::TrustedHosts;

@@ -14,6 +14,8 @@ const ABORT: u8 = 2;
 pub struct Control {
     order: AtomicU8,
     grace_ms: AtomicU64,
+    /// Somebody wants the thread that runs the reactor, not the reactor.
+    attention: AtomicBool,
     waker: Waker,
 }
 
@@ -30,6 +32,7 @@ impl Control {
         Self {
             order: AtomicU8::new(SERVE),
             grace_ms: AtomicU64::new(0),
+            attention: AtomicBool::new(false),
             waker,
         }
     }
@@ -38,6 +41,17 @@ impl Control {
     pub fn wake(&self) {
         // A full wake-up counter means that a wake-up is pending already.
         let _ = self.waker.wake();
+    }
+
+    /// Ends the current wait, and has the thread look at what else it is there for: the interpreter's signals.
+    pub fn call(&self) {
+        self.attention.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    /// Whether somebody has called since the last time.
+    pub fn take_attention(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) && self.attention.swap(false, Ordering::Acquire)
     }
 
     /// Stop accepting, answer what was received within `grace`, then finish.

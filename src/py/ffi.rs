@@ -39,6 +39,11 @@ impl Context {
         Self(self.0.clone_ref(py))
     }
 
+    /// How many variables have a value in it.
+    pub fn len(&self, py: Python<'_>) -> usize {
+        self.0.bind(py).len().unwrap_or(usize::MAX)
+    }
+
     /// Makes it the thread's current context until the guard goes.
     pub fn enter<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Entered<'a, 'py>> {
         // SAFETY: attached; the argument is a Context object (made by `copy_current` only).

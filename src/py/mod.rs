@@ -16,6 +16,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     json::register(m)?;
     route::register(m)?;
     m.add_class::<face::generation::Generation>()?;
+    m.add_class::<face::signer::CookieSigner>()?;
     m.add_class::<face::state::RequestState>()?;
     m.add_class::<face::proxy::ProxyBase>()?;
     m.add_class::<ffi::Body>()?;

@@ -229,17 +229,26 @@ impl Reactor {
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let mut running = self.take()?;
         let result = loop {
-            match py.detach(|| running.reactor.turn(&mut running.service, None)) {
+            // Detached for as long as nobody asks for attention: the service attaches for requests by itself.
+            let turned = py.detach(|| {
+                loop {
+                    let turned = running.reactor.turn(&mut running.service, None);
+                    self.count(&running);
+                    match turned {
+                        Ok(Turn::Idle | Turn::Busy) if !self.control.take_attention() => {}
+                        other => break other,
+                    }
+                }
+            });
+            match turned {
                 Ok(Turn::Finished) => break Ok(()),
                 Ok(Turn::Interrupted | Turn::Idle | Turn::Busy) => {}
                 Err(error) => break Err(error.into()),
             }
-            // After every turn: a signal that came just before the wait interrupts nothing, and `wake` ends the wait.
-            // With no signal pending it is one load.
+            // A signal that came just before a wait interrupts nothing; then its handler's thread has called `wake`.
             if let Err(error) = py.check_signals() {
                 break Err(error);
             }
-            self.count(&running);
         };
         self.finish(py, running);
         result
@@ -385,7 +394,7 @@ impl Reactor {
 
     /// Ends the current wait. Any thread.
     fn wake(&self) {
-        self.control.wake();
+        self.control.call();
     }
 
     /// Stops accepting, answers what was received within `grace` seconds, then finishes. Any thread.

@@ -16,6 +16,10 @@ from typing import Callable, Optional
 
 import pytest
 
+# The tests compare with the real packages in one process, so both names must keep meaning these. Tests of the bridge
+# switch it on in processes of their own.
+os.environ["BUSTAPI_BRIDGE"] = "0"
+
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0

@@ -52,10 +52,11 @@ def run(application: str | None, debug: bool | None, **options: Any) -> None:
     """Serve an application until SIGINT or SIGTERM.
 
     MODULE:APP is a module or file and a name in it: package.module:app, app.py, app:create_app("production").
-    Without it BUSTAPI_APP, FLASK_APP, app.py or wsgi.py is taken. Every option can be set in the environment as
+    Without it that of --app, BUSTAPI_APP, FLASK_APP, app.py or wsgi.py is taken. Every option can be set in the environment as
     BUSTAPI_ and its name in capitals.
     """
     from bustapi.serve.dotenv import flag, load_files
+    from bustapi.serve.running import ENV_FROM_CLI
     from bustapi.serve.running import run as serve
     from bustapi.werkzeug._development import develop
 
@@ -68,7 +69,9 @@ def run(application: str | None, debug: bool | None, **options: Any) -> None:
     try:
         # Before the import of the application, which may take a while, and may have effects.
         Settings.resolve({name: value for name, value in options.items() if name in Settings.names()})
-        app = locate(application)
+        # Set by the group for commands that only import the application.
+        os.environ.pop(ENV_FROM_CLI, None)
+        app = locate(application or getattr(click.get_current_context().obj, "app_import_path", None))
         debug = flag("FLASK_DEBUG") if "FLASK_DEBUG" in os.environ else None
         for name in ("use_reloader", "use_debugger"):
             if options[name] is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 import typing as t
 
+from ..kernel.dialects import loaded as _loaded
+
 if t.TYPE_CHECKING:
     from . import json as json
     from .app import Flask as Flask
@@ -127,3 +129,7 @@ def __getattr__(name: str) -> t.Any:
 
 def __dir__() -> list[str]:
     return sorted({*vars(sys.modules[__name__]), *__all__, *_SUBMODULES})
+
+
+# The bridge takes over from the real package here, if that was imported before.
+_loaded("flask")

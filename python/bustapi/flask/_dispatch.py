@@ -5,8 +5,8 @@ from __future__ import annotations
 import collections.abc as cabc
 import sys
 import typing as t
-from inspect import iscoroutinefunction
 
+from ..kernel.aio import is_coroutine_function
 from ..werkzeug.datastructures import Headers
 from ..werkzeug.exceptions import BadRequestKeyError, HTTPException, InternalServerError
 from ..werkzeug.routing import RequestRedirect, RoutingException
@@ -196,7 +196,7 @@ class Dispatch(App):
         Args:
             func: A plain function, returned as it is, or a coroutine function.
         """
-        return self.async_to_sync(func) if iscoroutinefunction(func) else func
+        return self.async_to_sync(func) if is_coroutine_function(func) else func
 
     def async_to_sync(
         self, func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]

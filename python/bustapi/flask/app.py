@@ -7,7 +7,10 @@ import os
 import typing as t
 import weakref
 from datetime import timedelta
+from urllib.parse import quote
 
+from ..kernel.context import RequestState
+from ..kernel.context import current as _current
 from ..werkzeug.datastructures import ImmutableDict
 from ..werkzeug.exceptions import BadHost
 from ..werkzeug.routing import BuildError
@@ -29,6 +32,9 @@ if t.TYPE_CHECKING:
     from ..werkzeug.routing import MapAdapter
     from .templating import Environment
     from .testing import FlaskClient, FlaskCliRunner
+
+# RFC 3986 3.5, and what browsers leave alone.
+_ANCHOR_SAFE = "%!#$&()*+,/:;=?@'"
 
 
 class Flask(Dispatch):
@@ -204,8 +210,9 @@ class Flask(Dispatch):
         request_context = _cv_request.get(None)
         if request_context is not None:
             names = (None, *reversed(request_context.request.blueprints))
+        registry = self.template_context_processors
         for name in names:
-            for processor in self.template_context_processors.get(name, ()):
+            for processor in registry.get(name, ()):
                 context.update(self.ensure_sync(processor)())
         context.update(given)
 
@@ -374,38 +381,61 @@ class Flask(Dispatch):
             RuntimeError: There is no request and no `SERVER_NAME`.
             werkzeug.routing.BuildError: No rule fits.
         """
+        source = _current.get(None)
+        adapter: MapAdapter | None = None
+        prefix: str | None = None
+        if type(source) is RequestState and _method is None and _scheme is None and not _external:
+            # Within a request of the server most URLs need no adapter, which would have to be made first.
+            prefix = source.url_prefix if source.app is self else None
+        if prefix is None:
+            adapter, endpoint, external = self._find_adapter(endpoint, _scheme is not None, _external)
+        else:
+            external = False
+            if endpoint.startswith("."):
+                endpoint = _relative(endpoint, source.request)
+        if _scheme is not None and not external:
+            raise ValueError("When specifying '_scheme', '_external' must be True.")
+
+        self.inject_url_defaults(endpoint, values)
+        url: str | None = None
+        if prefix is not None:
+            path = self.url_map.quick_path(endpoint, values)
+            if path is not None:
+                url = f"{prefix}/{path}"
+        if url is None:
+            if adapter is None:
+                adapter = self._find_adapter(endpoint, False, False)[0]
+            try:
+                url = adapter.build(
+                    endpoint, values, method=_method, url_scheme=_scheme, force_external=external
+                )
+            except BuildError as error:
+                values.update(_anchor=_anchor, _method=_method, _scheme=_scheme, _external=external)
+                return self.handle_url_build_error(error, endpoint, values)
+        return url if _anchor is None else f"{url}#{quote(_anchor, safe=_ANCHOR_SAFE)}"
+
+    def _find_adapter(
+        self, endpoint: str, has_scheme: bool, external: bool | None
+    ) -> tuple[MapAdapter, str, bool]:
+        """The adapter that builds URLs here, the whole name of the endpoint, and whether URLs are absolute."""
         request_context = _cv_request.get(None)
         adapter: MapAdapter | None
         if request_context is not None:
             adapter = request_context.url_adapter
             if endpoint.startswith("."):
-                blueprint = request_context.request.blueprint
-                endpoint = endpoint[1:] if blueprint is None else f"{blueprint}{endpoint}"
-            external = _scheme is not None if _external is None else _external
+                endpoint = _relative(endpoint, request_context.request)
+            external = has_scheme if external is None else external
         else:
             app_context = _cv_app.get(None)
             # Without any context this is called on the application itself, in a script say.
             adapter = self.create_url_adapter(None) if app_context is None else app_context.url_adapter
-            if adapter is None:
-                raise RuntimeError(
-                    "Unable to build URLs outside an active request without 'SERVER_NAME' configured."
-                    " Also configure 'APPLICATION_ROOT' and 'PREFERRED_URL_SCHEME' as needed."
-                )
-            external = True if _external is None else _external
-        if _scheme is not None and not external:
-            raise ValueError("When specifying '_scheme', '_external' must be True.")
-
-        self.inject_url_defaults(endpoint, values)
-        try:
-            url = adapter.build(endpoint, values, method=_method, url_scheme=_scheme, force_external=external)
-        except BuildError as error:
-            values.update(_anchor=_anchor, _method=_method, _scheme=_scheme, _external=external)
-            return self.handle_url_build_error(error, endpoint, values)
-        if _anchor is None:
-            return url
-        from urllib.parse import quote
-
-        return f"{url}#{quote(_anchor, safe='%!#$&()*+,/:;=?@' + chr(39))}"
+            external = True if external is None else external
+        if adapter is None:
+            raise RuntimeError(
+                "Unable to build URLs outside an active request without 'SERVER_NAME' configured."
+                " Also configure 'APPLICATION_ROOT' and 'PREFERRED_URL_SCHEME' as needed."
+            )
+        return adapter, endpoint, external
 
     # -- log -------------------------------------------------------------------------------------------------
 
@@ -470,3 +500,9 @@ class Flask(Dispatch):
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> cabc.Iterable[bytes]:
         """Call `wsgi_app`, with whatever middleware it is wrapped in."""
         return self.wsgi_app(environ, start_response)
+
+
+def _relative(endpoint: str, request: Request) -> str:
+    """The name of an endpoint that begins with a dot, in the blueprint of a request."""
+    blueprint = request.blueprint
+    return endpoint[1:] if blueprint is None else f"{blueprint}{endpoint}"

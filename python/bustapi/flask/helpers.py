@@ -7,6 +7,7 @@ import sys
 import typing as t
 from functools import cache, update_wrapper
 
+from ..kernel.context import current as _current
 from ..werkzeug import utils as _utils
 from ..werkzeug.exceptions import abort as _abort
 from .globals import _cv_app, _cv_request, current_app, request, request_ctx, session
@@ -100,7 +101,12 @@ def url_for(
     **values: t.Any,
 ) -> str:
     """Build the URL of an endpoint of the current application; see `Flask.url_for`."""
-    return current_app.url_for(
+    context = _current.get(None)
+    # Without the proxy's own look-up, which is a fifth of the whole.
+    app = current_app if context is None else context.app
+    if _anchor is None and _method is None and _scheme is None and _external is None:
+        return app.url_for(endpoint, **values)
+    return app.url_for(
         endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 from collections.abc import MutableMapping
 
+from ..kernel.signing import cookie_signer, timestamp
 from ..werkzeug.datastructures import CallbackDict
 from .json.tag import TaggedJSONSerializer
 
@@ -14,6 +15,8 @@ if t.TYPE_CHECKING:
 
     from itsdangerous import URLSafeTimedSerializer
 
+    from ..kernel.plan import RequestState
+    from ..kernel.signing import CookieSigner
     from .app import Flask
     from .wrappers import Request, Response
 
@@ -195,6 +198,48 @@ class SecureCookieSessionInterface(SessionInterface):
             signer_kwargs={"key_derivation": self.key_derivation, "digest_method": self.digest_method},
         )
 
+    def _core_signer(self, app: Flask) -> CookieSigner | None:
+        """The core's signer, if it writes what `get_signing_serializer` would; None for one that is the user's."""
+        cls = type(self)
+        secret = app.secret_key
+        if (
+            not secret
+            or self.__dict__
+            or cls.get_signing_serializer is not _GET_SERIALIZER
+            or cls.digest_method is not _SHA1
+            or cls.serializer is not session_json_serializer
+            or cls.key_derivation != "hmac"
+        ):
+            return None
+        return cookie_signer(self.salt, (*(app.config["SECRET_KEY_FALLBACKS"] or ()), secret))
+
+    def _content(self, octets: bytes | None) -> dict[str, t.Any] | None:
+        """What a cookie's verified content says; None for one that the reference has to read."""
+        if not octets:
+            return None
+        try:
+            if octets[0] == _COMPRESSED:
+                import zlib
+
+                octets = zlib.decompress(octets[1:])
+            return self.serializer.loads(octets.decode())  # type: ignore[no-any-return]
+        except Exception:
+            # It is signed all the same: the long way says what is wrong with it.
+            return None
+
+    def _open_received(self, app: Flask, state: RequestState) -> SessionMixin | None:
+        """`open_session` of a request that the server holds, which need not be made for it."""
+        signer = self._core_signer(app)
+        if signer is not None and type(self).get_cookie_name is SessionInterface.get_cookie_name:
+            max_age = int(app.permanent_session_lifetime.total_seconds())
+            octets = state.session_content(signer, timestamp(), max_age)
+            if octets is None:
+                return self.session_class()
+            content = self._content(octets)
+            if content is not None:
+                return self.session_class(content)
+        return self.open_session(app, state.request)
+
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session in the request's cookie, an empty one if it is missing or not ours.
 
@@ -225,7 +270,7 @@ class SecureCookieSessionInterface(SessionInterface):
             response: The response.
         """
         if session.accessed:
-            response.vary.add("Cookie")
+            _vary_by_cookie(response)
         empty = not session
         if not (session.modified if empty else self.should_set_cookie(app, session)):
             return
@@ -241,11 +286,36 @@ class SecureCookieSessionInterface(SessionInterface):
         if empty:
             response.delete_cookie(name, **options)
         else:
+            value = self._signed(app, dict(session))
+            response.set_cookie(name, value, expires=self.get_expiration_time(app, session), **options)
+        _vary_by_cookie(response)
+
+    def _signed(self, app: Flask, content: dict[str, t.Any]) -> str:
+        signer = self._core_signer(app)
+        if signer is None:
             serializer = self.get_signing_serializer(app)
             assert serializer is not None, "only a null session has no secret key, and it is never saved"
-            value = serializer.dumps(dict(session))
-            response.set_cookie(name, value, expires=self.get_expiration_time(app, session), **options)
+            return serializer.dumps(content)
+        import zlib
+
+        octets = self.serializer.dumps(content).encode()
+        compressed = zlib.compress(octets)
+        if len(compressed) < len(octets) - 1:
+            octets = bytes((_COMPRESSED,)) + compressed
+        return signer.sign(octets, timestamp())
+
+
+_GET_SERIALIZER = SecureCookieSessionInterface.get_signing_serializer
+_SHA1 = SecureCookieSessionInterface.digest_method
+_COMPRESSED = ord(".")
+
+
+def _vary_by_cookie(response: Response) -> None:
+    headers = response.headers
+    if "Vary" in headers:
         response.vary.add("Cookie")
+    else:
+        headers["Vary"] = "Cookie"
 
 
 def _mark_modified(session: t.Any) -> None:

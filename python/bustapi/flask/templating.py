@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import typing as t
+from collections import ChainMap
 
 from jinja2 import BaseLoader, TemplateNotFound
 from jinja2 import Environment as BaseEnvironment
+from jinja2 import Template as BaseTemplate
 
 from .globals import _cv_request, current_app
 from .helpers import stream_with_context
@@ -153,18 +155,37 @@ def _app() -> Flask:
 
 def _prepare(app: Flask, template: Template, context: dict[str, t.Any]) -> None:
     app.update_template_context(context)
-    before_render_template.send(app, _async_wrapper=app.ensure_sync, template=template, context=context)
+    if before_render_template.receivers:
+        before_render_template.send(app, _async_wrapper=app.ensure_sync, template=template, context=context)
 
 
 def _rendered(app: Flask, template: Template, context: dict[str, t.Any]) -> None:
-    template_rendered.send(app, _async_wrapper=app.ensure_sync, template=template, context=context)
+    if template_rendered.receivers:
+        template_rendered.send(app, _async_wrapper=app.ensure_sync, template=template, context=context)
 
 
 def _render(app: Flask, template: Template, context: dict[str, t.Any]) -> str:
     _prepare(app, template, context)
-    text = template.render(context)
+    text = _text(template, context)
     _rendered(app, template, context)
     return text
+
+
+def _text(template: Template, context: dict[str, t.Any]) -> str:
+    """What `template.render(context)` returns; without a step of it that is a fifth of a small template's time."""
+    environment, variables = template.environment, template.globals
+    if type(template) is not BaseTemplate or environment.is_async or type(variables) is not ChainMap:
+        return template.render(context)
+    # A chain of dicts is copied key by key in Python; the dicts themselves are not.
+    merged: dict[str, t.Any] = {}
+    for layer in reversed(variables.maps):
+        merged.update(layer)
+    merged.update(context)
+    try:
+        return environment.concat(template.root_render_func(template.new_context(merged, shared=True)))
+    except Exception:
+        # As `render` does: the traceback shows lines of the template.
+        environment.handle_exception()
 
 
 def _stream(app: Flask, template: Template, context: dict[str, t.Any]) -> t.Iterator[str]:

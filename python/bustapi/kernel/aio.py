@@ -5,6 +5,25 @@ from __future__ import annotations
 import typing as t
 from contextvars import Context, copy_context
 from functools import update_wrapper
+from types import FunctionType
+
+_IS_COROUTINE = 0x80  # inspect.CO_COROUTINE
+
+
+def is_coroutine_function(func: t.Any) -> bool:
+    """Return what `inspect.iscoroutinefunction` does, for a plain function in a tenth of its time.
+
+    Args:
+        func: Anything.
+    """
+    if type(func) is FunctionType:
+        if func.__code__.co_flags & _IS_COROUTINE:
+            return True
+        if not func.__dict__:
+            return False  # not marked as one either
+    from inspect import iscoroutinefunction
+
+    return iscoroutinefunction(func)
 
 
 def run_sync(func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Callable[..., t.Any]:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import typing as t
 from contextvars import ContextVar, Token
 
+from .._core import RequestState as RequestState
+
 NO_APP_MESSAGE = (
     "Working outside of application context.\n\n"
     "This typically means that you attempted to use functionality that needed\n"

@@ -51,8 +51,12 @@ class Table(t.NamedTuple):
     receivers: list[dict[t.Any, t.Any]]
     #: A request that carries this cookie has a session to be looked after even if the view does not touch it.
     session_cookie: str | None
+    #: That cookie is read by the core (`RequestState.session_content`): JSON in base64, signed.
+    session_is_json: bool
     #: Responses of exactly this class are read by their attributes; None: all through `Dialect.render`.
     response_class: type | None
+    #: Nothing but the rules decides about the paths of URLs, neither the request's host nor the application.
+    plain_urls: bool
     #: The class of requests, if the server may make them of its own state; None: through `Dialect.make_request`.
     request_class: type | None
     #: The server may parse JSON bodies up to this many bytes itself; None: it may not.
@@ -102,6 +106,9 @@ class Dialect(t.Protocol):
 
     def process_response(self, app: t.Any, state: RequestState, response: t.Any) -> t.Any:
         """Run what follows the view: functions registered for this request, hooks, the session."""
+
+    def session_varies(self, app: t.Any, state: RequestState) -> bool | None:
+        """Return whether the session was merely read; None if it has to be saved or there is more to it."""
 
     def finish_session(self, app: t.Any, state: RequestState, response: t.Any) -> t.Any:
         """Save the session only."""

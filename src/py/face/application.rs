@@ -13,8 +13,12 @@ pub struct App {
     pub json: Option<DumpOptions>,
     /// A request that carries this cookie has a session to be looked after, touched or not.
     pub session_cookie: Option<Vec<u8>>,
+    /// The cookie's content is JSON in base64: whether its session is a permanent one can be read without a key.
+    pub session_is_json: bool,
     /// Responses of exactly this class are read by their attributes.
     pub response_class: Option<Py<PyType>>,
+    /// Paths are built from the rules and `script_name` alone: nothing of the request decides about them.
+    pub plain_urls: bool,
     /// The class of requests, if they can be made here.
     pub request_class: Option<Py<PyType>>,
     /// JSON bodies up to this many bytes are parsed here, with the meaning of `json_provider.loads`.

@@ -4,4 +4,5 @@ pub mod application;
 pub mod environ;
 pub mod generation;
 pub mod proxy;
+pub mod signer;
 pub mod state;

@@ -5,12 +5,14 @@
 //! none of them pays for none.
 
 use super::application::App;
+use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
 use crate::http::forwarded::{Client, Origin};
-use crate::http::{Target, Version, percent_decode_path};
+use crate::http::{Target, Version, base64url, percent_decode_path};
 use crate::py::ffi::{self, Body};
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
@@ -30,7 +32,7 @@ pub struct RequestState {
     made: Made,
 }
 
-/// What was made on first touch. Cleared when the answer is complete: a request refers back to its state.
+/// What was made on first touch. A request and its context refer back to their state.
 #[derive(Default)]
 struct Made {
     request: Option<Py<PyAny>>,
@@ -78,7 +80,12 @@ impl RequestState {
     pub fn concerns_response(&self) -> bool {
         self.made.session.is_some()
             || self.made.request_context.is_some()
-            || self.has_session_cookie()
+            || self.may_refresh_session()
+    }
+
+    /// A session was opened, and there is nothing else that the response depends on.
+    pub fn has_session_only(&self) -> bool {
+        self.made.session.is_some() && self.made.request_context.is_none()
     }
 
     pub fn has_request_context(&self) -> bool {
@@ -90,18 +97,36 @@ impl RequestState {
         self.made.request_context.is_some() || self.made.app_context.is_some()
     }
 
-    fn has_session_cookie(&self) -> bool {
-        let Some(name) = &self.app.session_cookie else {
+    /// Whether the request carries a session that has to be saved though nobody touched it: a permanent one lives on
+    /// from its last use. Says yes where it cannot tell; that the cookie may be forged does not matter for a no.
+    fn may_refresh_session(&self) -> bool {
+        let Some(text) = self.session_cookie() else {
             return false;
         };
+        let Some(end) = memchr::memchr(b'.', text).filter(|end| *end > 0) else {
+            // Compressed, or nothing that was signed; an empty cookie is no session.
+            return !text.is_empty();
+        };
+        let mut content = Vec::with_capacity(end);
+        if !self.app.session_is_json || base64url::decode(&text[..end], &mut content).is_none() {
+            return true;
+        }
+        let find = |needle: &[u8]| memchr::memmem::find(&content, needle).is_some();
+        find(b"_permanent") || find(b"\\u")
+    }
+
+    /// The value of the session cookie as it was sent; the first one's if there are several.
+    fn session_cookie(&self) -> Option<&[u8]> {
+        let name = self.app.session_cookie.as_deref()?;
         // RFC 6265 5.4 has one Cookie field; clients that send several are read as if they had not.
         self.request
             .fields()
             .filter(|(field, _)| field.eq_ignore_ascii_case(b"cookie"))
             .flat_map(|(_, value)| value.split(|b| *b == b';'))
-            .any(|pair| {
+            .find_map(|pair| {
                 let pair = pair.trim_ascii_start();
-                pair.len() > name.len() && pair.starts_with(name) && pair[name.len()] == b'='
+                let value = pair.strip_prefix(name)?.trim_ascii_start();
+                value.strip_prefix(b"=").map(<[u8]>::trim_ascii)
             })
     }
 
@@ -115,24 +140,42 @@ impl RequestState {
             .cloned()
     }
 
-    /// The answer is complete: drops what was made for the view, and leaves the receive buffer if the object
-    /// itself lives on.
-    pub fn release(slf: &Bound<'_, Self>, kept: bool) {
-        // Dropped outside of the borrow: a finaliser may look at this object.
+    /// The answer is complete. What was made for the view is dropped if nothing else can see it; if somebody kept
+    /// the request or a copy of its context, everything stays as it is, but outside of the receive buffer, and the
+    /// garbage collector ends the cycle of a request and its state. `held`: the references the caller knows of.
+    pub fn release(slf: &Bound<'_, Self>, held: isize) {
+        let count = |object: &Option<Py<PyAny>>| {
+            object
+                .as_ref()
+                .map_or(0, |object| ffi::reference_count(object.bind(slf.py())))
+        };
         let made = {
             let Ok(mut this) = slf.try_borrow_mut() else {
                 return;
             };
-            if kept {
+            let made = &this.made;
+            let contexts = isize::from(made.request_context.is_some());
+            // The request and its context refer to the state, and the context to the request.
+            let inner = contexts + isize::from(made.request.is_some());
+            let is_alone = ffi::reference_count(slf.as_any()) <= held + inner
+                && count(&made.request) <= 1 + contexts
+                && count(&made.request_context) <= 1
+                && count(&made.app_context) <= 1;
+            if !is_alone {
                 this.leave_arena();
+                return;
             }
-            (
-                std::mem::take(&mut this.made),
-                this.environ.take(),
-                this.routing_exception.take(),
-            )
+            // Dropped outside of the borrow: a finaliser may look at this object.
+            (std::mem::take(&mut this.made), this.environ.take())
         };
         drop(made);
+    }
+
+    /// The head of the answer is sent, and its body goes on being generated.
+    pub fn outlive_turn(slf: &Bound<'_, Self>) {
+        if let Ok(mut this) = slf.try_borrow_mut() {
+            this.leave_arena();
+        }
     }
 
     fn leave_arena(&mut self) {
@@ -245,6 +288,25 @@ fn title_case(name: &[u8]) -> String {
 
 #[pymethods]
 impl RequestState {
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.url_rule)?;
+        visit.call(&self.view_args)?;
+        visit.call(&self.routing_exception)?;
+        visit.call(&self.environ)?;
+        visit.call(&self.made.request)?;
+        visit.call(&self.made.g)?;
+        visit.call(&self.made.session)?;
+        visit.call(&self.made.app_context)?;
+        visit.call(&self.made.request_context)
+    }
+
+    fn __clear__(&mut self) {
+        self.made = Made::default();
+        self.environ = None;
+        self.routing_exception = None;
+        self.view_args = None;
+    }
+
     /// The request method, as sent.
     #[getter]
     pub fn method<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
@@ -277,11 +339,10 @@ impl RequestState {
             .unwrap_or("http")
     }
 
-    /// The path below which trusted proxies have the application, without a slash at its end.
+    /// The same under the name that requests have for it.
     #[getter]
     fn root_path<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        let prefix = self.origin().and_then(|origin| origin.prefix.as_deref());
-        latin1(py, prefix.unwrap_or_default())
+        self.script_name(py)
     }
 
     #[getter]
@@ -290,6 +351,39 @@ impl RequestState {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
         }
+    }
+
+    /// The path that trusted proxies have the application at, without a slash at its end: part of every URL it builds.
+    #[getter]
+    fn script_name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+        let prefix = self.origin().and_then(|origin| origin.prefix.as_deref());
+        latin1(py, prefix.unwrap_or_default())
+    }
+
+    /// What the path of a URL that is built for this request begins with; None if its URL adapter has to say.
+    #[getter]
+    fn url_prefix<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyString>>> {
+        let py = slf.py();
+        let (prefix, context) = {
+            let this = slf.try_borrow()?;
+            if !this.app.plain_urls {
+                return Ok(None);
+            }
+            let context = this.made.request_context.as_ref();
+            (
+                this.script_name(py),
+                context.map(|context| context.clone_ref(py)),
+            )
+        };
+        if let Some(context) = context
+            && context
+                .bind(py)
+                .getattr(pyo3::intern!(py, "has_adapter"))?
+                .is_truthy()?
+        {
+            return Ok(None);
+        }
+        Ok(Some(prefix))
     }
 
     /// Address and port that the client connected to; the path and None on a unix socket.
@@ -590,6 +684,23 @@ impl RequestState {
         Ok(slot.as_ref().map(|made| made.clone_ref(py)))
     }
 
+    /// What the session cookie holds: None without a cookie, empty if it is not known to be valid, and why is for
+    /// the dialect to find out.
+    fn session_content<'py>(
+        &self,
+        py: Python<'py>,
+        signer: &CookieSigner,
+        now: i64,
+        max_age: i64,
+    ) -> Option<Bound<'py, PyBytes>> {
+        let content = if self.app.session_cookie.is_some() {
+            signer.content(py, self.session_cookie()?, now, max_age)
+        } else {
+            None
+        };
+        Some(content.unwrap_or_else(|| PyBytes::new(py, b"")))
+    }
+
     /// The WSGI environment (PEP 3333) of this request; the same dict every time.
     fn environ(slf: &Bound<'_, Self>) -> PyResult<Py<PyDict>> {
         let py = slf.py();
@@ -661,7 +772,7 @@ impl RequestState {
         let py = environ.py();
         let (path, query) = self.path_and_query();
         environ.set_item("REQUEST_METHOD", self.method(py))?;
-        environ.set_item("SCRIPT_NAME", self.root_path(py))?;
+        environ.set_item("SCRIPT_NAME", self.script_name(py))?;
         let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
         environ.set_item("PATH_INFO", latin1(py, &decoded))?;
         environ.set_item("QUERY_STRING", latin1(py, query))?;

@@ -79,12 +79,45 @@ pub fn bare_result(
     value: &Bound<'_, PyAny>,
     reply: &mut Reply,
 ) -> PyResult<()> {
-    let concerned = state.try_borrow()?.concerns_response();
-    if !concerned && plain_result(py, app, value, reply)? {
+    let effect = session_effect(py, app, state)?;
+    if effect != Effect::Whole && plain_result(py, app, value, reply)? {
+        if effect == Effect::Vary {
+            reply.field(b"Vary", b"Cookie");
+        }
         return Ok(());
     }
     let response = finished_response(py, app, state, value, &[])?;
     response::read(py, app, state, &response, reply)
+}
+
+/// What the request's session does to its response.
+#[derive(PartialEq, Eq)]
+enum Effect {
+    Nothing,
+    /// It was read: one field says so.
+    Vary,
+    /// It has to be saved, or functions wait for the response.
+    Whole,
+}
+
+fn session_effect(py: Python<'_>, app: &App, state: &Bound<'_, RequestState>) -> PyResult<Effect> {
+    {
+        let state = state.try_borrow()?;
+        if !state.concerns_response() {
+            return Ok(Effect::Nothing);
+        }
+        if !state.has_session_only() {
+            return Ok(Effect::Whole);
+        }
+    }
+    let varies: Option<bool> = app
+        .call(intern!(py, "session_varies"), (&app.object, state))?
+        .extract()?;
+    Ok(match varies {
+        None => Effect::Whole,
+        Some(true) => Effect::Vary,
+        Some(false) => Effect::Nothing,
+    })
 }
 
 /// str, bytes, dict, list, and these with a status: written as they are. `false`: something else.
@@ -199,7 +232,8 @@ fn finished_response<'py>(
             .bind(py)
             .call_method1(intern!(py, "make_response"), (value,))?,
     };
-    if state.try_borrow()?.concerns_response() {
+    if state.try_borrow()?.has_request_context() {
+        // Functions may have been registered for this request: they come before the application's own.
         return app.call(
             intern!(py, "process_response"),
             (&app.object, state, response),
@@ -209,7 +243,6 @@ fn finished_response<'py>(
         response = function.bind(py).call1((response,))?;
     }
     if state.try_borrow()?.concerns_response() {
-        // An after_request function touched the session.
         response = app.call(
             intern!(py, "finish_session"),
             (&app.object, state, response),

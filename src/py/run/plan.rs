@@ -90,6 +90,7 @@ impl Table {
                 object: app.clone_ref(py),
                 json: json_options(&table.getattr("json")?)?,
                 session_cookie: cookie.map(String::into_bytes),
+                session_is_json: table.getattr("session_is_json")?.extract()?,
                 response_class: table.getattr("response_class")?.extract()?,
                 request_class: table.getattr("request_class")?.extract()?,
                 json_body_limit: table.getattr("json_body_limit")?.extract()?,
@@ -98,6 +99,7 @@ impl Table {
                     None => py.None(),
                 },
                 headers_class: table.getattr("headers_class")?.extract()?,
+                plain_urls: table.getattr("plain_urls")?.extract()?,
                 dialect: dialect.unbind(),
             }),
         })

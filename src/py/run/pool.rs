@@ -9,7 +9,7 @@ use crate::conn::Key;
 use crate::net::Mailbox;
 use crate::py::face::application::App;
 use crate::py::face::state::RequestState;
-use crate::py::ffi::{self, Context};
+use crate::py::ffi::Context;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -35,8 +35,11 @@ impl Job {
                 invoke::answer(py, &self.app, state, Failed::Unanswered(error), reply);
             }
         }
-        drop(self.context);
-        RequestState::release(state, ffi::reference_count(state.as_any()) > 1);
+        if matches!(reply.rest, Rest::Stream(..)) {
+            RequestState::outlive_turn(state);
+        } else {
+            RequestState::release(state, 2);
+        }
     }
 }
 

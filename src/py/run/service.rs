@@ -61,6 +61,8 @@ pub struct PyService {
     reply: Reply,
     /// Answers under way outside of the turn.
     streams: HashMap<Key, Stream>,
+    /// The context of the last inline request, if the next can have it.
+    context: Option<Context>,
     pool: Option<Arc<PoolQueue>>,
     host: Option<LoopHost>,
     hidden_loop: Option<Py<PyAny>>,
@@ -87,6 +89,7 @@ impl PyService {
             table: None,
             reply: Reply::default(),
             streams: HashMap::new(),
+            context: None,
             pool: None,
             host: None,
             hidden_loop: None,
@@ -204,7 +207,10 @@ impl PyService {
         };
         let state = RequestState::new(request, peer, Arc::clone(&self.pinned), Arc::clone(&app));
         let state = Bound::new(py, state)?;
-        let context = Context::copy_current(py)?;
+        let context = match self.context.take() {
+            Some(context) => context,
+            None => Context::copy_current(py)?,
+        };
         let plan = {
             let _entered = context.enter(py)?;
             ffi::set_context_var(self.current.bind(py), state.as_any())?;
@@ -227,10 +233,13 @@ impl PyService {
             }
         };
         match plan {
-            None => {
-                self.answer(py, batch, key, Some(context));
-                RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
-            }
+            None => match self.answer(py, batch, key, Some(context)) {
+                Some(context) => {
+                    RequestState::release(&state, 2);
+                    self.keep_context(py, context);
+                }
+                None => RequestState::outlive_turn(&state),
+            },
             Some(plan) if plan.mode == Mode::Pool => self.hand_to_pool(
                 py,
                 batch,
@@ -248,28 +257,44 @@ impl PyService {
         Ok(())
     }
 
-    /// Sends `self.reply` on its connection; a body that is generated is pulled in `context`.
+    /// Keeps a request's context for the next one if nothing but our variable is in it: what the view has set is
+    /// never seen by another request. Its copies are their owners' own.
+    fn keep_context(&mut self, py: Python<'_>, context: Context) {
+        if context.len(py) == 1 {
+            self.context = Some(context);
+        }
+    }
+
+    /// Sends `self.reply` on its connection; a body that is generated is pulled in `context`, which is given back
+    /// otherwise.
     fn answer(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
         key: Key,
         context: Option<Context>,
-    ) {
+    ) -> Option<Context> {
         let Some((conn, shared)) = batch.conn(key) else {
-            return self.reply.clear();
+            self.reply.clear();
+            return context;
         };
         if conn.phase() != Phase::Serving {
-            return self.reply.clear();
+            self.reply.clear();
+            return context;
         }
         match self.reply.send(conn, shared) {
-            None => batch.advance(key),
+            None => {
+                batch.advance(key);
+                context
+            }
             Some(Begun::Pull(iterator)) => {
                 self.streams.insert(key, Stream::Inline(iterator, context));
                 self.pull(py, batch, key);
+                None
             }
             Some(Begun::Pushed(flow)) => {
                 self.streams.insert(key, Stream::Pool(flow));
+                context
             }
         }
     }
@@ -315,8 +340,10 @@ impl PyService {
                 let _entered = context.enter(py)?;
                 invoke::run_full(py, &app, &state, &mut self.reply);
             }
-            self.answer(py, batch, key, Some(context));
-            RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
+            match self.answer(py, batch, key, Some(context)) {
+                Some(_) => RequestState::release(&state, 2),
+                None => RequestState::outlive_turn(&state),
+            }
             return Ok(());
         };
         let host = host.clone_ref(py);

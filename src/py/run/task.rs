@@ -6,14 +6,14 @@
 
 use super::invoke::{self, Failed};
 use super::plan::{Plan, Steps};
-use super::reply::Reply;
+use super::reply::{Reply, Rest};
 use super::response;
 use super::service::Message;
 use crate::conn::Key;
 use crate::net::Mailbox;
 use crate::py::face::application::App;
 use crate::py::face::state::RequestState;
-use crate::py::ffi::{self, Context};
+use crate::py::ffi::Context;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -140,9 +140,9 @@ pub fn start(
             let _entered = start.context.enter(py)?;
             finish(py, &start.app, &start.plan, &state, &task, reply);
         }
-        drop(start);
         drop(task);
-        RequestState::release(&state, ffi::reference_count(state.as_any()) > 1);
+        // Two references that `start` has itself: the state and its context's value.
+        release(&state, 3, reply);
         return Ok(true);
     }
     host.tasks.bind(py).add(&task)?;
@@ -217,6 +217,14 @@ fn finish(
     invoke::end(py, app, state, unhandled);
 }
 
+fn release(state: &Bound<'_, RequestState>, held: isize, reply: &Reply) {
+    if matches!(reply.rest, Rest::Stream(..)) {
+        RequestState::outlive_turn(state);
+    } else {
+        RequestState::release(state, held);
+    }
+}
+
 /// The done callback of a request's task. Runs in the request's context.
 #[pyclass(module = "bustapi._core")]
 struct Done {
@@ -240,13 +248,14 @@ impl Done {
         let mut reply = Box::new(Reply::default());
         let state = start.state.bind(py).clone();
         finish(py, &start.app, &start.plan, &state, task, &mut reply);
+        // As above.
+        release(&state, 3, &reply);
         let Start {
             key,
             mailbox,
             context,
             ..
         } = start;
-        RequestState::release(&state, true);
         let message = Message::Reply {
             key,
             reply,

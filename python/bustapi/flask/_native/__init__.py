@@ -16,6 +16,7 @@ from .pipeline import (
     full_dispatch,
     full_dispatch_async,
     process_response,
+    session_varies,
 )
 from .planning import describe, needs_loop, table
 
@@ -35,5 +36,6 @@ __all__ = [
     "open_session",
     "process_response",
     "render",
+    "session_varies",
     "table",
 ]

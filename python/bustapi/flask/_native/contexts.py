@@ -12,6 +12,7 @@ import typing as t
 from ...werkzeug.exceptions import HTTPException
 from ..ctx import AppContext, RequestContext
 from ..globals import _cv_app, _cv_request
+from ..sessions import SecureCookieSessionInterface
 from ..signals import appcontext_popped
 
 if t.TYPE_CHECKING:
@@ -21,6 +22,7 @@ if t.TYPE_CHECKING:
     from ..wrappers import Request
 
 _UNSET: t.Any = object()
+_OPEN_COOKIE = SecureCookieSessionInterface.open_session
 #: Stands for the request in the lists of tokens.
 _THE_REQUEST: t.Any = object()
 
@@ -45,7 +47,10 @@ def make_g(app: Flask, state: RequestState) -> t.Any:
 def open_session(app: Flask, state: RequestState) -> SessionMixin:
     """Open the session of the request."""
     interface = app.session_interface
-    opened = interface.open_session(app, state.request)
+    if type(interface).open_session is _OPEN_COOKIE and "open_session" not in interface.__dict__:
+        opened = t.cast(SecureCookieSessionInterface, interface)._open_received(app, state)
+    else:
+        opened = interface.open_session(app, state.request)
     return interface.make_null_session(app) if opened is None else opened
 
 
@@ -117,6 +122,11 @@ class NativeRequestContext(RequestContext):
         self._opened: SessionMixin | None = None
         self._after_request_functions = []
         self._cv_tokens = [_THE_REQUEST]
+
+    @property
+    def has_adapter(self) -> bool:
+        """Whether the URL adapter was made, or one was set."""
+        return self._adapter is not _UNSET
 
     @property
     def url_adapter(self) -> t.Any:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import typing as t
-from inspect import iscoroutinefunction
 
+from ...kernel.aio import is_coroutine_function
 from ...kernel.plan import Rendered
 from ...werkzeug.exceptions import BadRequestKeyError, InternalServerError
 from ...werkzeug.routing import RoutingException
 from .._dispatch import _is_http_exception
+from ..sessions import NullSession, SecureCookieSession
 from ..signals import (
     appcontext_popped,
     appcontext_pushed,
@@ -19,6 +20,7 @@ from ..signals import (
     request_tearing_down,
 )
 from .answer import call_application, render
+from .contexts import open_session
 from .planning import is_served_natively
 
 if t.TYPE_CHECKING:
@@ -89,9 +91,22 @@ def process_response(app: Flask, state: RequestState, response: Response) -> Res
     return app.process_response(response)
 
 
+def session_varies(app: Flask, state: RequestState) -> bool | None:
+    """Return whether the session was read and needs no more than a field of the response; None if it does."""
+    session = state.peek("session")
+    if type(session) is not SecureCookieSession or session.modified:
+        return False if type(session) is NullSession else None
+    if "_permanent" in session and session.permanent:
+        return None
+    return session.accessed
+
+
 def finish_session(app: Flask, state: RequestState, response: Response) -> Response:
     """Save the session."""
-    session = state.request_context._session
+    session = state.peek("session")
+    if session is None:
+        # Not through the state's attribute, which counts as an access by the view.
+        session = state.session = open_session(app, state)
     interface = app.session_interface
     if not interface.is_null_session(session):
         interface.save_session(app, session, response)
@@ -156,7 +171,7 @@ async def full_dispatch_async(app: Flask, state: RequestState) -> Rendered:
 
 async def _call(function: Callable[..., t.Any], *args: t.Any, **kwargs: t.Any) -> t.Any:
     value = function(*args, **kwargs)
-    return await value if iscoroutinefunction(function) else value
+    return await value if is_coroutine_function(function) else value
 
 
 async def _send(signal: t.Any, app: Flask, **kwargs: t.Any) -> None:

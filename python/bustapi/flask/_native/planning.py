@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import typing as t
-from inspect import iscoroutinefunction
 
+from ...kernel.aio import is_coroutine_function
 from ...kernel.plan import JsonStyle, Mode, Spec, Table
 from ...werkzeug.datastructures import Headers
 from .. import signals
@@ -63,6 +63,7 @@ _SESSION_METHODS = (
     "should_set_cookie",
     "is_null_session",
     "make_null_session",
+    "session_class",
 )
 _STOCK_SESSION = {name: getattr(SecureCookieSessionInterface, name) for name in _SESSION_METHODS}
 
@@ -93,7 +94,11 @@ def table(app: Flask) -> Table:
         watch=list(_watched(app)),
         receivers=[t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
+        session_is_json=stock_session and interface._core_signer(app) is not None,  # type: ignore[attr-defined]
         response_class=app.response_class if is_stock_response(app.response_class) else None,
+        plain_urls=(
+            not by_host and app.config["TRUSTED_HOSTS"] is None and _is_stock(app, ("create_url_adapter",))
+        ),
         request_class=app.request_class if _is_stock_request(app.request_class) else None,
         json_body_limit=_json_body_limit(app),
         headers_class=Headers if _makes_plain_responses(app) else None,
@@ -113,14 +118,14 @@ def describe(app: Flask, rule: t.Any) -> Spec:
     teardown = tuple(_hooks(app.teardown_request_funcs, rule, outermost_first=False))
     hooks = (*before, *after, *teardown, *app.teardown_appcontext_funcs)
 
-    is_async = iscoroutinefunction(view)
-    if is_async or any(map(iscoroutinefunction, hooks)):
+    is_async = is_coroutine_function(view)
+    if is_async or any(map(is_coroutine_function, hooks)):
         if _is_stock(app, (*_DOOR, *_STEPS, *_HANDLERS)):
             alone = (
                 not hooks
                 and _is_simple(app, rule)
                 and _makes_plain_responses(app)
-                and not any(map(iscoroutinefunction, _handlers(app)))
+                and not any(map(is_coroutine_function, _handlers(app)))
             )
             return Spec(view, "task", bare=alone and is_async, hooks_only=False, automatic_options=automatic)
         # A replaced step is a plain function, which can only wait for the coroutine: not on a reactor's thread.
@@ -143,7 +148,7 @@ def needs_loop(app: Flask) -> bool:
     for registry in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
         for registered in registry.values():
             functions.extend(registered)
-    return any(map(iscoroutinefunction, functions))
+    return any(map(is_coroutine_function, functions))
 
 
 def _is_stock(app: Flask, names: tuple[str, ...]) -> bool:

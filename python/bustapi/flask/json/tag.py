@@ -211,7 +211,7 @@ class TaggedJSONSerializer:
     Compatible with: flask.json.tag.TaggedJSONSerializer (3.1)
     """
 
-    __slots__ = ("order", "tags")
+    __slots__ = ("_spaced", "order", "tags")
 
     #: The tags of a new serializer, in the order in which they are tried.
     default_tags: t.ClassVar[list[type[JSONTag]]] = [
@@ -228,6 +228,8 @@ class TaggedJSONSerializer:
     def __init__(self) -> None:
         self.tags: dict[str, JSONTag] = {}
         self.order: list[JSONTag] = []
+        # How many tags there are while the keys of all begin with a space.
+        self._spaced = 0
         for tag_class in self.default_tags:
             self.register(tag_class)
 
@@ -244,6 +246,7 @@ class TaggedJSONSerializer:
             if tag.key in self.tags and not force:
                 raise KeyError(f"Tag '{tag.key}' is already registered.")
             self.tags[tag.key] = tag
+            self._spaced = len(self.tags) if all(key[0] == " " for key in self.tags) else -1
         self.order.insert(len(self.order) if index is None else index, tag)
 
     def tag(self, value: t.Any) -> t.Any:
@@ -272,4 +275,8 @@ class TaggedJSONSerializer:
 
     def loads(self, value: str) -> t.Any:
         """Return the value of a tagged JSON text."""
-        return self._untag_scan(loads(value))
+        found = loads(value)
+        # A text in which no string begins with a space holds none of the usual tags.
+        if self._spaced == len(self.tags) and '" ' not in value:
+            return found
+        return self._untag_scan(found)

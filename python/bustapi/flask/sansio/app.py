@@ -425,6 +425,8 @@ class App(Scaffold):
             values: The URL's values, changed in place.
         """
         registry = self.url_default_functions
+        if not registry:
+            return
         names: t.Iterable[str | None] = (None,)
         if "." in endpoint:
             names = chain(names, reversed(_split_blueprint_path(endpoint.rpartition(".")[0])))

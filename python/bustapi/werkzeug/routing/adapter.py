@@ -326,8 +326,10 @@ class MapAdapter:
         Raises:
             BuildError: No rule of the endpoint takes the values.
         """
-        self.map.update()
-        given: dict[str, t.Any] = {}
+        url_map = self.map
+        if url_map._remap:
+            url_map.update()
+        given: t.Mapping[str, t.Any] = {}
         if isinstance(values, MultiDict):
             given = {
                 key: several[0] if len(several) == 1 else several
@@ -335,16 +337,30 @@ class MapAdapter:
                 if several
             }
         elif values:
-            given = {key: value for key, value in values.items() if value is not None}
+            given = values
+            for value in values.values():
+                if value is None:
+                    given = {key: value for key, value in values.items() if value is not None}
+                    break
+        builder = url_map._builders.get(endpoint) if append_unknown else None
+        if builder is not None and (method is None or builder.methods is None or method in builder.methods):
+            quick = builder.path(given)
+            if quick is not None:
+                if builder.domain == self.subdomain and not force_external:
+                    return f"{self.script_name.rstrip('/')}/{quick}"
+                return self._absolute(builder.domain, quick, url_scheme)
         built = self._partial_build(endpoint, given, method, append_unknown)
         if built is None:
-            raise BuildError(endpoint, given, method, self)
+            raise BuildError(endpoint, dict(given), method, self)
         domain, path, websocket = built
         path = path.lstrip("/")
         if not force_external and not websocket:
-            here = self.server_name if self.map.host_matching else self.subdomain
+            here = self.server_name if url_map.host_matching else self.subdomain
             if domain == here:
                 return f"{self.script_name.rstrip('/')}/{path}"
+        return self._absolute(domain, path, url_scheme, websocket)
+
+    def _absolute(self, domain: str, path: str, url_scheme: str | None, websocket: bool = False) -> str:
         scheme = self.url_scheme if url_scheme is None else url_scheme
         if websocket:
             # Clients need whole URLs of websockets.
@@ -355,7 +371,7 @@ class MapAdapter:
         return f"{scheme}{colon}//{self.get_host(domain)}{self.script_name[:-1]}/{path}"
 
     def _partial_build(
-        self, endpoint: t.Any, values: dict[str, t.Any], method: str | None, append_unknown: bool
+        self, endpoint: t.Any, values: t.Mapping[str, t.Any], method: str | None, append_unknown: bool
     ) -> tuple[str, str, bool] | None:
         """Domain part and path of the first rule that takes the values, and whether it is a websocket's."""
         rules = self.map._rules_by_endpoint.get(endpoint, ())
