@@ -33,8 +33,8 @@ def main(tests: Path, suites: Path, page: Path) -> int:
     outcomes, versions = read_tests(tests) if tests.exists() else ({}, {})
     scores = json.loads(suites.read_text()) if suites.exists() else {}
     lines = [
-        "| Extension | Version | Compared with Flask, BustAPI first | Extension first"
-        " | Its own suite, without Flask | BustAPI first | Extension first |",
+        "| Extension | Version | Same as Flask, BustAPI first | Same as Flask, extension first"
+        " | Own suite, no Flask installed | Own suite, BustAPI first | Own suite, extension first |",
         "|---|---|---|---|---|---|---|",
     ]
     for name in sorted(set(TESTS.values())):

@@ -4,7 +4,7 @@ import asyncio
 from contextvars import ContextVar
 from typing import Any, Callable, final
 
-from typing_extensions import Buffer, Self, disjoint_base
+from typing_extensions import Buffer
 
 __version__: str
 
@@ -15,12 +15,13 @@ __all__ = [
     "Generation",
     "Listener",
     "Pool",
-    "ProxyBase",
     "Reactor",
     "RequestState",
+    "Resolver",
     "Router",
     "__version__",
     "check_setting",
+    "forward_attributes",
     "json_dumps",
     "json_loads",
 ]
@@ -89,13 +90,12 @@ class Reactor:
     def drain(self, grace: float) -> None: ...
     def abort(self) -> None: ...
 
-@disjoint_base
-class ProxyBase:
-    """Base of proxies: what their class does not define is read from what they stand for."""
+@final
+class Resolver:
+    """A function without arguments that returns an attribute of a context variable's value."""
 
-    def __new__(cls, *_arguments: object, **_keywords: object) -> Self: ...
-    def _bind(self, variable: ContextVar[Any], part: str, message: str) -> None: ...
-    def __getattribute__(self, name: str, /) -> Any: ...
+    def __new__(cls, variable: ContextVar[Any], part: str, message: str) -> Resolver: ...
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 @final
 class Generation:
@@ -138,11 +138,9 @@ class RequestState:
     @property
     def scheme(self) -> str: ...
     @property
-    def root_path(self) -> str: ...
-    @property
-    def script_name(self) -> str: ...
-    @property
     def url_prefix(self) -> str | None: ...
+    @property
+    def root_path(self) -> str: ...
     @property
     def http_version(self) -> str: ...
     @property
@@ -199,6 +197,7 @@ class Router:
     def match(self, domain: str, path: str, method: str, websocket: bool) -> tuple[int, Any, Any]: ...
     def __len__(self) -> int: ...
 
+def forward_attributes(cls: type) -> None: ...
 def json_dumps(
     value: Any,
     *,

@@ -6,9 +6,12 @@ import sys
 import typing as t
 
 from .flask.app import Flask
+from .flask.globals import request
 from .werkzeug.routing import Rule as _Rule
 
 if t.TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication
+
     from .kernel.plan import Mode
 
 _EXECUTIONS = ("inline", "pool")
@@ -72,6 +75,47 @@ class BustAPI(Flask):
     @execution.setter
     def execution(self, value: Mode) -> None:
         self._execution = _check_execution(value) or "inline"
+
+    def mount(self, prefix: str, app: WSGIApplication) -> None:
+        """Answer every path below a prefix with another application.
+
+        That application sees the rest of the path, and the prefix as its root: URLs that it builds begin with it.
+        Hooks and error handlers of this application run around it as around a view; rules of this application
+        below the prefix that say more than it come first.
+
+        Args:
+            prefix: The path, such as `/api`, without variables; a slash at its end does not count.
+            app: Another `BustAPI` or `Flask`, or any WSGI application.
+
+        Raises:
+            ValueError: The prefix does not begin with a slash, is the root or has variables.
+            AssertionError: Something is mounted there already.
+        """
+        prefix = prefix.rstrip("/")
+        if not prefix.startswith("/") or "<" in prefix:
+            raise ValueError("a mount's prefix begins with a slash and has no variables")
+        self._check_setup_finished("mount")
+        endpoint = f"mount:{prefix}"
+        if endpoint in self.view_functions:
+            raise AssertionError(f"{prefix!r} is mounted already")
+        length = len(prefix.encode())
+
+        def mounted(rest: str = "") -> t.Any:
+            environ = dict(request.environ)
+            path = environ["PATH_INFO"]
+            environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + path[:length]
+            environ["PATH_INFO"] = path[length:]
+            # This application's request, and the test client's wish to see its contexts, are not the other's.
+            environ.pop("werkzeug.request", None)
+            environ.pop("werkzeug.debug.preserve_context", None)
+            return self.response_class.from_app(app, environ)
+
+        for path in (prefix, f"{prefix}/", f"{prefix}/<path:rest>"):
+            # Whatever the method, and with slashes as they are: they are the other application's business.
+            rule = self.url_rule_class(path, endpoint=endpoint, strict_slashes=True, merge_slashes=False)
+            rule.provide_automatic_options = False  # type: ignore[attr-defined]
+            self.url_map.add(rule)
+        self.view_functions[endpoint] = mounted
 
     def run(
         self,

@@ -11,7 +11,7 @@ use crate::conn;
 use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyString, PyTuple, PyType, PyTypeMethods};
+use pyo3::types::{PyBytes, PyDict, PyTuple, PyType, PyTypeMethods};
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -114,23 +114,43 @@ unsafe extern "C" {
     ) -> *mut ffi::PyObject;
 }
 
-/// Whether a class or one of its bases has an attribute of this name.
-pub fn class_defines(class: &Bound<'_, PyType>, name: &Bound<'_, PyString>) -> bool {
-    // SAFETY: attached, both are alive while borrowed; the borrowed result is compared and not used.
-    unsafe { !_PyType_Lookup(class.as_type_ptr(), name.as_ptr()).is_null() }
+/// Has instances of a class read what it does not define from what their `_get_current_object` returns.
+pub fn set_attribute_forwarding(class: &Bound<'_, PyType>) {
+    // SAFETY: attached, and the type is alive while borrowed. A heap type's slot may be changed at any time as long as
+    // the type's caches are told; the new function has the slot's contract. Classes derived later get the slot that
+    // their own `__getattr__` asks for.
+    unsafe {
+        let class = class.as_type_ptr();
+        (*class).tp_getattro = Some(forwarded_attribute);
+        ffi::PyType_Modified(class);
+    }
 }
 
-/// `object.__getattribute__(object, name)`.
-pub fn generic_attribute<'py>(
-    object: &Bound<'py, PyAny>,
-    name: &Bound<'py, PyString>,
-) -> PyResult<Bound<'py, PyAny>> {
-    // SAFETY: attached; returns a new reference or NULL with an exception set.
+/// `tp_getattro` of a proxy. Nothing in it can panic.
+// SAFETY: called by the interpreter, attached, with a live object and a str.
+unsafe extern "C" fn forwarded_attribute(
+    object: *mut ffi::PyObject,
+    name: *mut ffi::PyObject,
+) -> *mut ffi::PyObject {
+    // SAFETY: see above. Every result is a new reference or NULL with an exception set, except that of
+    // `_PyType_Lookup`, which is only compared; each reference taken here is given back.
     unsafe {
-        Bound::from_owned_ptr_or_err(
-            object.py(),
-            ffi::PyObject_GenericGetAttr(object.as_ptr(), name.as_ptr()),
-        )
+        if !_PyType_Lookup(ffi::Py_TYPE(object), name).is_null() {
+            return ffi::PyObject_GenericGetAttr(object, name);
+        }
+        let resolver = pyo3::intern!(Python::assume_attached(), "_get_current_object").as_ptr();
+        let resolve = ffi::PyObject_GenericGetAttr(object, resolver);
+        if resolve.is_null() {
+            return ptr::null_mut();
+        }
+        let target = ffi::PyObject_CallNoArgs(resolve);
+        ffi::Py_DECREF(resolve);
+        if target.is_null() {
+            return ptr::null_mut();
+        }
+        let value = ffi::PyObject_GetAttr(target, name);
+        ffi::Py_DECREF(target);
+        value
     }
 }
 

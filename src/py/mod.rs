@@ -18,7 +18,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<face::generation::Generation>()?;
     m.add_class::<face::signer::CookieSigner>()?;
     m.add_class::<face::state::RequestState>()?;
-    m.add_class::<face::proxy::ProxyBase>()?;
+    m.add_class::<face::proxy::Resolver>()?;
+    m.add_function(wrap_pyfunction!(face::proxy::forward_attributes, m)?)?;
     m.add_class::<ffi::Body>()?;
     m.add_class::<run::pool::Pool>()?;
     m.add_class::<server::Listener>()?;

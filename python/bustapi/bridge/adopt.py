@@ -17,6 +17,7 @@ from bustapi.werkzeug.datastructures import (
 )
 from bustapi.werkzeug.exceptions import Aborter, HTTPException
 from bustapi.werkzeug.local import LocalProxy
+from bustapi.werkzeug.utils import cached_property
 
 if t.TYPE_CHECKING:
     from blinker import Signal
@@ -39,8 +40,11 @@ def adopt(value: t.Any, ours: type) -> bool:
         ours: Our class.
 
     Returns:
-        Whether that was possible.
+        Whether that was possible, or not needed.
     """
+    if issubclass(ours, cached_property):
+        # It is complete in itself, and nobody asks for its class.
+        return True
     try:
         if issubclass(ours, Blueprint):
             _set_class(value, ours)

@@ -14,7 +14,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable
     from types import ModuleType
 
-#: The names that a module of the real packages has besides those of ours.
+#: The names that a module of the real packages has besides those of ours; `name@home` where `_HOMES` means another.
 _NAMES = {
     "flask.app": (
         "App BadRequestKeyError BaseResponse Environment HTTPException Headers InternalServerError "
@@ -31,6 +31,8 @@ _NAMES = {
     "flask.json": "current_app",
     "flask.json.provider": "http_date",
     "flask.logging": "request",
+    "flask.sansio.app": "DispatchingJinjaLoader Environment Response@bustapi.werkzeug.sansio.response create_logger",
+    "flask.sansio.scaffold": "BaseLoader FileSystemLoader",
     "flask.sessions": "BadSignature URLSafeTimedSerializer",
     "flask.templating": "Template request",
     "flask.testing": "Result ScriptInfo SessionMixin werkzeug",
@@ -73,6 +75,7 @@ _NAMES = {
 }
 #: Where they are at home; `name=other` is `other` there, and `name=` the module itself.
 _HOMES = {
+    "bustapi.flask.logging": "create_logger",
     "bustapi.flask": (
         "appcontext_tearing_down current_app got_request_exception request request_finished "
         "request_started request_tearing_down send_from_directory"
@@ -82,7 +85,7 @@ _HOMES = {
     "bustapi.flask.helpers": "get_load_dotenv",
     "bustapi.flask.sansio.app": "App",
     "bustapi.flask.sessions": "SessionMixin",
-    "bustapi.flask.templating": "Environment",
+    "bustapi.flask.templating": "DispatchingJinjaLoader Environment",
     "bustapi.flask.typing": "ft=",
     "bustapi.werkzeug": "BaseResponse=Response Request Response run_simple werkzeug=",
     "bustapi.werkzeug.datastructures": (
@@ -112,7 +115,7 @@ _HOMES = {
     "click": "ParameterSource",
     "click.testing": "Result",
     "itsdangerous": "BadSignature URLSafeTimedSerializer",
-    "jinja2": "BaseLoader Template",
+    "jinja2": "BaseLoader FileSystemLoader Template",
     "markupsafe": "Markup escape",
 }
 
@@ -128,7 +131,8 @@ def complete(name: str, module: ModuleType) -> None:
     own = vars(module).get("__getattr__")
     if names is None or getattr(own, "_completes", None) == name:
         return
-    lookup = _Lookup(name, frozenset(names.split()), own)
+    homes = {entry.partition("@")[0]: entry.partition("@")[2] for entry in names.split()}
+    lookup = _Lookup(name, homes, own)
     module.__getattr__ = lookup  # type: ignore[method-assign]
 
 
@@ -137,13 +141,13 @@ class _Lookup:
 
     Args:
         name: The real module's name.
-        names: What the real one has besides.
+        homes: What the real one has besides, and where it is at home if `_HOMES` does not say so.
         own: The module's own function.
     """
 
-    def __init__(self, name: str, names: frozenset[str], own: Callable[[str], t.Any] | None) -> None:
+    def __init__(self, name: str, homes: dict[str, str], own: Callable[[str], t.Any] | None) -> None:
         self._completes = name
-        self._names = names
+        self._homes = homes
         self._own = own
 
     def __call__(self, name: str) -> t.Any:
@@ -155,8 +159,9 @@ class _Lookup:
         Raises:
             AttributeError: The real module does not have it either.
         """
-        if name in self._names:
-            return _find(name)
+        if name in self._homes:
+            home = self._homes[name]
+            return getattr(import_module(home), name) if home else _find(name)
         if self._own is not None:
             return self._own(name)
         raise AttributeError(f"module 'bustapi.{self._completes}' has no attribute {name!r}")

@@ -94,7 +94,7 @@ class Dispatch(App):
         rule: t.Any = req.url_rule
         if req.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
             return self.make_default_options_response()
-        view = self.ensure_sync(self.view_functions[rule.endpoint])
+        view = self.ensure_sync(self._whole_view(rule.endpoint))
         return view(**(req.view_args or {}))  # type: ignore[no-any-return]
 
     def raise_routing_exception(self, request: Request) -> t.NoReturn:

@@ -1,20 +1,15 @@
-"""What a proxy inherits so that reading an attribute through it costs little more than reading it."""
+"""What makes reading an attribute through a proxy cost little more than reading it."""
 
 from __future__ import annotations
 
 import typing as t
 
+Resolver: t.Any
 try:
-    from .._core import ProxyBase as ProxyBase
+    from .._core import Resolver as Resolver
+    from .._core import forward_attributes as forward_attributes
 except ImportError:  # the package without its native part: read by tools, say
+    Resolver = None
 
-    class ProxyBase:  # type: ignore[no-redef]
-        """The same in Python."""
-
-        __slots__ = ()
-
-        def _bind(self, variable: t.Any, part: str, message: str) -> None:
-            """Nothing is gained by knowing this."""
-
-        def __getattr__(self, name: str) -> t.Any:
-            return getattr(object.__getattribute__(self, "_get_current_object")(), name)
+    def forward_attributes(cls: type) -> None:
+        """Leave it to the class's `__getattr__`."""

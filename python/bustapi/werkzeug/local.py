@@ -9,7 +9,7 @@ import typing as t
 from contextvars import ContextVar
 from functools import update_wrapper
 
-from ..kernel.proxy import ProxyBase
+from ..kernel.proxy import Resolver, forward_attributes
 
 T = t.TypeVar("T")
 
@@ -150,6 +150,8 @@ def _resolver(local: t.Any, name: str | None, message: str) -> t.Callable[[], t.
     pick = None if name is None else operator.attrgetter(name)
     if isinstance(local, ContextVar):
         get = local.get
+        if Resolver is not None and name is not None and "." not in name:
+            return Resolver(local, name, message)  # type: ignore[no-any-return]
 
         def current() -> t.Any:
             try:
@@ -245,7 +247,7 @@ class _ObjectAttribute:
         setattr(instance._get_current_object(), self.name, value)
 
 
-class LocalProxy(ProxyBase, t.Generic[T]):
+class LocalProxy(t.Generic[T]):
     """A proxy to an object that is looked up on each use: a context's request, its session and so on.
 
     Args:
@@ -264,12 +266,10 @@ class LocalProxy(ProxyBase, t.Generic[T]):
         current = _resolver(local, name, unbound_message or "object is not bound")
         object.__setattr__(self, "_LocalProxy__wrapped", local)
         object.__setattr__(self, "_get_current_object", current)
-        if name is not None and "." not in name and isinstance(local, ContextVar):
-            self._bind(local, name, unbound_message or "object is not bound")
 
-    if t.TYPE_CHECKING:
-        # The base class forwards what is not defined here.
-        def __getattr__(self, name: str) -> t.Any: ...
+    # For derived classes; this one's instances are served by what `forward_attributes` sets below.
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._get_current_object(), name)
 
     def __setattr__(self, name: str, value: t.Any) -> None:
         setattr(self._get_current_object(), name, value)
@@ -385,3 +385,6 @@ class LocalProxy(ProxyBase, t.Generic[T]):
     __iand__ = _in_place(operator.iand)
     __ixor__ = _in_place(operator.ixor)
     __ior__ = _in_place(operator.ior)
+
+
+forward_attributes(LocalProxy)

@@ -1,67 +1,45 @@
 //! The native half of a context proxy: reading an attribute of `request`, `g` and the like.
 //!
 //! A class that forwards with `__getattr__` first fails at the ordinary lookup, which formats an AttributeError that
-//! nobody sees (before 3.12) and costs ten times what the forwarded lookup does. This base class forwards at once
-//! what the proxy's own class does not define.
+//! nobody sees (before 3.12) and costs ten times what the forwarded lookup does. `forward_attributes` has a class
+//! forward at once what it does not define; its layout in memory stays as it is.
 
 use crate::py::ffi;
 use pyo3::exceptions::PyRuntimeError;
-use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyTuple};
+use pyo3::types::PyString;
 
-/// Base of `bustapi.werkzeug.local.LocalProxy`.
-#[pyclass(subclass, frozen, module = "bustapi._core")]
-pub struct ProxyBase {
-    bound: PyOnceLock<Source>,
-}
-
-/// What the proxy stands for: an attribute of the value of a context variable.
-struct Source {
+/// What a proxy stands for: an attribute of the value of a context variable. Called without arguments it returns it.
+#[pyclass(frozen, module = "bustapi._core")]
+pub struct Resolver {
     variable: Py<PyAny>,
     part: Py<PyString>,
     message: String,
 }
 
 #[pymethods]
-impl ProxyBase {
+impl Resolver {
+    /// `message` is the RuntimeError's while the variable has no value.
     #[new]
-    #[pyo3(signature = (*_arguments, **_keywords))]
-    fn new(_arguments: &Bound<'_, PyTuple>, _keywords: Option<&Bound<'_, PyDict>>) -> Self {
+    fn new(py: Python<'_>, variable: Py<PyAny>, part: &str, message: String) -> Self {
         Self {
-            bound: PyOnceLock::new(),
-        }
-    }
-
-    /// Stands for the attribute `part` of what `variable` holds; `message` is the RuntimeError's while it holds
-    /// nothing. Without this call the object comes from `_get_current_object`.
-    fn _bind(&self, py: Python<'_>, variable: Py<PyAny>, part: &str, message: String) {
-        let part = PyString::intern(py, part).unbind();
-        self.bound.get_or_init(py, || Source {
             variable,
-            part,
+            part: PyString::intern(py, part).unbind(),
             message,
-        });
+        }
     }
 
-    fn __getattribute__<'py>(
-        slf: &Bound<'py, Self>,
-        name: &Bound<'py, PyString>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        if ffi::class_defines(&slf.get_type(), name) {
-            return ffi::generic_attribute(slf.as_any(), name);
+    fn __call__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match ffi::context_var_value(self.variable.bind(py))? {
+            Some(value) => value.getattr(self.part.bind(py)),
+            None => Err(PyRuntimeError::new_err(self.message.clone())),
         }
-        let target = match slf.get().bound.get(py) {
-            Some(bound) => match ffi::context_var_value(bound.variable.bind(py))? {
-                Some(value) => value.getattr(bound.part.bind(py))?,
-                None => return Err(PyRuntimeError::new_err(bound.message.clone())),
-            },
-            None => {
-                ffi::generic_attribute(slf.as_any(), intern!(py, "_get_current_object"))?.call0()?
-            }
-        };
-        target.getattr(name)
     }
+}
+
+/// Has instances of `cls` (not of classes derived from it) answer attributes that the class does not define with
+/// those of what their `_get_current_object` returns.
+#[pyfunction]
+pub fn forward_attributes(cls: &Bound<'_, pyo3::types::PyType>) {
+    ffi::set_attribute_forwarding(cls);
 }

@@ -339,10 +339,11 @@ impl RequestState {
             .unwrap_or("http")
     }
 
-    /// The same under the name that requests have for it.
+    /// The path below which trusted proxies have the application, without a slash at its end.
     #[getter]
     fn root_path<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        self.script_name(py)
+        let prefix = self.origin().and_then(|origin| origin.prefix.as_deref());
+        latin1(py, prefix.unwrap_or_default())
     }
 
     #[getter]
@@ -353,27 +354,23 @@ impl RequestState {
         }
     }
 
-    /// The path that trusted proxies have the application at, without a slash at its end: part of every URL it builds.
-    #[getter]
-    fn script_name<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
-        let prefix = self.origin().and_then(|origin| origin.prefix.as_deref());
-        latin1(py, prefix.unwrap_or_default())
-    }
-
     /// What the path of a URL that is built for this request begins with; None if its URL adapter has to say.
     #[getter]
-    fn url_prefix<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyString>>> {
+    fn url_prefix(slf: &Bound<'_, Self>) -> PyResult<Option<&'static str>> {
         let py = slf.py();
-        let (prefix, context) = {
+        let context = {
             let this = slf.try_borrow()?;
-            if !this.app.plain_urls {
+            let is_below = this.origin().is_some_and(|origin| {
+                origin
+                    .prefix
+                    .as_ref()
+                    .is_some_and(|prefix| !prefix.is_empty())
+            });
+            if !this.app.plain_urls || is_below {
                 return Ok(None);
             }
             let context = this.made.request_context.as_ref();
-            (
-                this.script_name(py),
-                context.map(|context| context.clone_ref(py)),
-            )
+            context.map(|context| context.clone_ref(py))
         };
         if let Some(context) = context
             && context
@@ -383,7 +380,7 @@ impl RequestState {
         {
             return Ok(None);
         }
-        Ok(Some(prefix))
+        Ok(Some(""))
     }
 
     /// Address and port that the client connected to; the path and None on a unix socket.
@@ -772,7 +769,7 @@ impl RequestState {
         let py = environ.py();
         let (path, query) = self.path_and_query();
         environ.set_item("REQUEST_METHOD", self.method(py))?;
-        environ.set_item("SCRIPT_NAME", self.script_name(py))?;
+        environ.set_item("SCRIPT_NAME", self.root_path(py))?;
         let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
         environ.set_item("PATH_INFO", latin1(py, &decoded))?;
         environ.set_item("QUERY_STRING", latin1(py, query))?;

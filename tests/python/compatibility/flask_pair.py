@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import re
+import wsgiref.validate
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Callable, NamedTuple
@@ -36,6 +37,8 @@ class Face:
         """A submodule of the Werkzeug side."""
         return importlib.import_module(f"{self._werkzeug}.{name}")
 
+
+_stock_check = wsgiref.validate.check_content_type  # type: ignore[attr-defined]
 
 REAL = Face("flask", "werkzeug")
 OURS = Face("bustapi.flask", "bustapi.werkzeug")
@@ -91,6 +94,35 @@ def ask_socket(
         return [answer(session.open(**request)) for request in requests]
 
 
+class Validated:
+    """An application behind the standard library's judge of WSGI (PEP 3333)."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.app, name)
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        return wsgiref.validate.validator(self.app)(environ, start_response)
+
+
+def _check_content_type(status: str, headers: Any) -> None:
+    # Accepted: Flask leaves the type on a response of 204, and servers drop nothing of it.
+    if not status.startswith("204"):
+        _stock_check(status, headers)
+
+
+def ask_wsgi(build: Callable[[Face], Any], requests: Sequence[dict[str, Any]], **client: Any) -> list[Answer]:
+    """Send requests to our application as a WSGI server that watches it does."""
+    app = build(OURS)
+    with frozen_time(), mock.patch("wsgiref.validate.check_content_type", _check_content_type):
+        session = app.test_client(**client)
+        session.application = Validated(app)
+        # Read to the end and closed, as a server has to.
+        return [answer(session.open(**{**request, "buffered": True})) for request in requests]
+
+
 def without_order(answers: list[Answer]) -> list[Answer]:
     """What must be equal over a socket: fields of different names may come in any order (RFC 9110 5.3), and the
     server dates every response.
@@ -108,12 +140,15 @@ def without_order(answers: list[Answer]) -> list[Answer]:
 def assert_same(
     build: Callable[[Face], Any], *requests: dict[str, Any], doors: str = "both", **client: Any
 ) -> list[Answer]:
-    """Compare the reference with ours, through the test client and over a socket; returns the answers."""
+    """Compare the reference with ours: through the test client, as WSGI, over a socket; returns the answers."""
     expected = ask(build, REAL, requests, **client)
     found = ask(build, OURS, requests, **client)
     for request, one, other in zip(requests, found, expected):
         assert one == other, f"{request}\n   found: {one}\nexpected: {other}"
     if doors == "both" and all(map(expressible, requests)):
+        watched = ask_wsgi(build, requests, **client)
+        for request, one, other in zip(requests, watched, expected):
+            assert one == other, f"{request}\n watched: {one}\nexpected: {other}"
         served = ask_socket(build, requests, **client)
         for request, one, other in zip(requests, without_order(served), without_order(expected)):
             assert one == other, f"{request}\n  served: {one}\nexpected: {other}"

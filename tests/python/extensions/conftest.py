@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
 from extensions import services
+from extensions.harness import need
 
 
 @pytest.fixture(scope="session")
@@ -18,9 +20,21 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with services.postgres(tmp_path_factory.mktemp("postgres")) as url:
         yield url
+
+
+@pytest.fixture
+def postgres_url(postgres_cluster: str) -> str:
+    """A database of the test's own."""
+    need("psycopg")
+    import psycopg
+
+    name = f"test_{uuid4().hex}"
+    with psycopg.connect(postgres_cluster.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    return f"{postgres_cluster.rpartition('/')[0]}/{name}"
 
 
 @pytest.fixture

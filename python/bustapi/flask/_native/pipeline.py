@@ -219,7 +219,7 @@ async def _dispatch(app: Flask, request: Request) -> t.Any:
     rule: t.Any = request.url_rule
     if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
         return app.make_default_options_response()
-    return await _call(app.view_functions[rule.endpoint], **(request.view_args or {}))
+    return await _call(app._whole_view(rule.endpoint), **(request.view_args or {}))
 
 
 async def _finalize(

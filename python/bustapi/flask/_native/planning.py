@@ -113,6 +113,7 @@ def describe(app: Flask, rule: t.Any) -> Spec:
     if view is None:
         # The pipeline says what is missing.
         return Spec(None, mode, bare=False, hooks_only=False)
+    view = app._whole_view(rule.endpoint)
     before = tuple(_hooks(app.before_request_funcs, rule, outermost_first=True))
     after = tuple(_hooks(app.after_request_funcs, rule, outermost_first=False))
     teardown = tuple(_hooks(app.teardown_request_funcs, rule, outermost_first=False))
@@ -145,7 +146,12 @@ def is_served_natively(app: Flask) -> bool:
 def needs_loop(app: Flask) -> bool:
     """Return whether anything of the application is a coroutine function."""
     functions: list[t.Any] = [*app.view_functions.values(), *app.teardown_appcontext_funcs, *_handlers(app)]
-    for registry in (app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs):
+    for registry in (
+        app.before_request_funcs,
+        app.after_request_funcs,
+        app.teardown_request_funcs,
+        app.middleware_funcs,
+    ):
         for registered in registry.values():
             functions.extend(registered)
     return any(map(is_coroutine_function, functions))

@@ -8,6 +8,7 @@ import typing as t
 from datetime import timedelta
 from itertools import chain
 
+from ...kernel.around import compose
 from ...kernel.registry import Generation, RegistryDict, RegistryList, watch_map
 from ...werkzeug.exceptions import Aborter, BadRequest, BadRequestKeyError
 from ...werkzeug.routing import BuildError, Map, Rule
@@ -131,6 +132,7 @@ class App(Scaffold):
         self.extensions: dict[str, t.Any] = RegistryDict(generation)
         self.url_map = self.url_map_class(host_matching=host_matching)
         watch_map(self.url_map, generation)
+        self._whole_views: dict[str, tuple[int, t.Any]] = {}
         self.subdomain_matching = subdomain_matching
         self._got_first_request = False
 
@@ -416,6 +418,23 @@ class App(Scaffold):
             code: The redirect's status code.
         """
         return _redirect(location, code=code, Response=self.response_class)  # type: ignore[arg-type]
+
+    def _whole_view(self, endpoint: str) -> t.Any:
+        """The view of an endpoint with the functions around it; composed once for each state of the application."""
+        view = self.view_functions[endpoint]
+        registry = self.middleware_funcs
+        if not registry:
+            return view
+        now = self._generation.value
+        known = self._whole_views.get(endpoint)
+        if known is None or known[0] != now:
+            names: list[str | None] = [None]
+            blueprint, dot, _ = endpoint.rpartition(".")
+            if dot:
+                names += reversed(_split_blueprint_path(blueprint))
+            around = [function for name in names for function in registry.get(name, ())]
+            known = self._whole_views[endpoint] = (now, compose(view, around))
+        return known[1]
 
     def inject_url_defaults(self, endpoint: str, values: dict[str, t.Any]) -> None:
         """Run the `url_defaults` functions for a URL that is to be built.

@@ -254,6 +254,7 @@ class Blueprint(Scaffold):
             "before_request_funcs",
             "after_request_funcs",
             "teardown_request_funcs",
+            "middleware_funcs",
             "url_default_functions",
             "url_value_preprocessors",
             "template_context_processors",

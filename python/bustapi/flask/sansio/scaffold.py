@@ -23,6 +23,7 @@ F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 T_after_request = t.TypeVar("T_after_request", bound="ft.AfterRequestCallable[t.Any]")
 T_before_request = t.TypeVar("T_before_request", bound="ft.BeforeRequestCallable")
 T_error_handler = t.TypeVar("T_error_handler", bound="ft.ErrorHandlerCallable")
+T_middleware = t.TypeVar("T_middleware", bound=t.Callable[..., t.Any])
 T_teardown = t.TypeVar("T_teardown", bound="ft.TeardownCallable")
 T_template_context_processor = t.TypeVar(
     "T_template_context_processor", bound="ft.TemplateContextProcessorCallable"
@@ -103,6 +104,8 @@ class Scaffold:
             self._hooks()
         )
         self.teardown_request_funcs: dict[ft.AppOrBlueprintKey, list[ft.TeardownCallable]] = self._hooks()
+        #: Functions around views (`middleware`); BustAPI only.
+        self.middleware_funcs: dict[ft.AppOrBlueprintKey, list[t.Callable[..., t.Any]]] = self._hooks()
         self.template_context_processors: dict[
             ft.AppOrBlueprintKey, list[ft.TemplateContextProcessorCallable]
         ] = self._hooks({None: [_default_template_ctx_processor]})
@@ -260,6 +263,24 @@ class Scaffold:
     def teardown_request(self, f: T_teardown) -> T_teardown:
         """Call a function when a request ends, with the exception that ended it or None."""
         self.teardown_request_funcs.setdefault(None, []).append(f)
+        return f
+
+    @setupmethod
+    def middleware(self, f: T_middleware) -> T_middleware:
+        """Call a function around each view; of a blueprint, around its own.
+
+        It runs inside of the before-request functions and error handlers, the application's around the blueprint's,
+        in the order they were registered. BustAPI only.
+
+        Args:
+            f: Takes `call_next` and returns what the view is to have returned. `call_next()` calls the view, or what
+                stands around it next, with the URL's values; keyword arguments replace them. A coroutine function
+                awaits it.
+
+        Returns:
+            `f`, so that this can be used as a decorator.
+        """
+        self.middleware_funcs.setdefault(None, []).append(f)
         return f
 
     @setupmethod

@@ -1,0 +1,27 @@
+"""Testing an application: a client, in process or over a socket, and fixtures for pytest (`bustapi.testing.plugin`).
+
+BustAPI only; `app.test_client()` and `app.test_cli_runner()` are there as in Flask.
+"""
+
+from __future__ import annotations
+
+import typing as t
+
+if t.TYPE_CHECKING:
+    from .client import TestClient as TestClient
+    from .live import LiveServer as LiveServer
+
+__all__ = ["LiveServer", "TestClient"]
+
+
+def __getattr__(name: str) -> t.Any:
+    # The plugin is loaded with every pytest; what it does not use stays out.
+    if name == "TestClient":
+        from .client import TestClient
+
+        return TestClient
+    if name == "LiveServer":
+        from .live import LiveServer
+
+        return LiveServer
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
