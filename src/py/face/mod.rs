@@ -3,6 +3,7 @@
 pub mod application;
 pub mod environ;
 pub mod generation;
+mod made;
 pub mod proxy;
 pub mod signer;
 pub mod state;

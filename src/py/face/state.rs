@@ -5,41 +5,32 @@
 //! none of them pays for none.
 
 use super::application::App;
+use super::environ::{latin1, separator, title_case};
+use super::made::Made;
 use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
 use crate::http::forwarded::{Client, Origin};
 use crate::http::{Target, Version, base64url, percent_decode_path};
-use crate::py::ffi::{self, Body};
+use crate::py::ffi::Body;
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
-use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
 
 #[pyclass(module = "bustapi._core", weakref)]
 pub struct RequestState {
-    request: Request,
-    peer: Arc<PeerAddr>,
-    pinned: Arc<Budget>,
-    app: Arc<App>,
-    url_rule: Option<Py<PyAny>>,
-    view_args: Option<Py<PyAny>>,
-    routing_exception: Option<Py<PyAny>>,
-    body: Option<Py<Body>>,
-    environ: Option<Py<PyDict>>,
-    made: Made,
-}
-
-/// What was made on first touch. A request and its context refer back to their state.
-#[derive(Default)]
-struct Made {
-    request: Option<Py<PyAny>>,
-    g: Option<Py<PyAny>>,
-    session: Option<Py<PyAny>>,
-    app_context: Option<Py<PyAny>>,
-    request_context: Option<Py<PyAny>>,
+    pub(super) request: Request,
+    pub(super) peer: Arc<PeerAddr>,
+    pub(super) pinned: Arc<Budget>,
+    pub(super) app: Arc<App>,
+    pub(super) url_rule: Option<Py<PyAny>>,
+    pub(super) view_args: Option<Py<PyAny>>,
+    pub(super) routing_exception: Option<Py<PyAny>>,
+    pub(super) body: Option<Py<Body>>,
+    pub(super) environ: Option<Py<PyDict>>,
+    pub(super) made: Made,
 }
 
 impl RequestState {
@@ -62,7 +53,7 @@ impl RequestState {
         &self.request
     }
 
-    fn origin(&self) -> Option<&Origin> {
+    pub(super) fn origin(&self) -> Option<&Origin> {
         self.request.origin.as_deref()
     }
 
@@ -140,53 +131,6 @@ impl RequestState {
             .cloned()
     }
 
-    /// The answer is complete. What was made for the view is dropped if nothing else can see it; if somebody kept
-    /// the request or a copy of its context, everything stays as it is, but outside of the receive buffer, and the
-    /// garbage collector ends the cycle of a request and its state. `held`: the references the caller knows of.
-    pub fn release(slf: &Bound<'_, Self>, held: isize) {
-        let count = |object: &Option<Py<PyAny>>| {
-            object
-                .as_ref()
-                .map_or(0, |object| ffi::reference_count(object.bind(slf.py())))
-        };
-        let made = {
-            let Ok(mut this) = slf.try_borrow_mut() else {
-                return;
-            };
-            let made = &this.made;
-            let contexts = isize::from(made.request_context.is_some());
-            // The request and its context refer to the state, and the context to the request.
-            let inner = contexts + isize::from(made.request.is_some());
-            let is_alone = ffi::reference_count(slf.as_any()) <= held + inner
-                && count(&made.request) <= 1 + contexts
-                && count(&made.request_context) <= 1
-                && count(&made.app_context) <= 1;
-            if !is_alone {
-                this.leave_arena();
-                return;
-            }
-            // Dropped outside of the borrow: a finaliser may look at this object.
-            (std::mem::take(&mut this.made), this.environ.take())
-        };
-        drop(made);
-    }
-
-    /// The head of the answer is sent, and its body goes on being generated.
-    pub fn outlive_turn(slf: &Bound<'_, Self>) {
-        if let Ok(mut this) = slf.try_borrow_mut() {
-            this.leave_arena();
-        }
-    }
-
-    fn leave_arena(&mut self) {
-        if let Held::View(view) = &self.request.bytes {
-            self.request.bytes = Held::Own(view.to_vec().into_boxed_slice());
-        }
-        if let conn::Body::Held(Held::View(view)) = &self.request.body {
-            self.request.body = conn::Body::Held(Held::Own(view.to_vec().into_boxed_slice()));
-        }
-    }
-
     pub fn path_and_query(&self) -> (&[u8], &[u8]) {
         let (path, query) = match self.request.head.target {
             Target::Origin { path, query } | Target::Absolute { path, query, .. } => {
@@ -199,91 +143,6 @@ impl RequestState {
         let path = if path.is_empty() { &b"/"[..] } else { path };
         (path, query.map_or(&[][..], |span| self.request.text(span)))
     }
-
-    /// The request object, made here if its class allows it: what the dialect's `make_request` does, without a call.
-    fn stock_request<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let py = slf.py();
-        let this = slf.try_borrow()?;
-        if let Some(made) = &this.made.request {
-            return Ok(Some(made.bind(py).clone()));
-        }
-        let Some(class) = &this.app.request_class else {
-            return Ok(None);
-        };
-        let request = ffi::new_object(class.bind(py))?;
-        request.setattr(intern!(py, "_native"), slf)?;
-        request.setattr(intern!(py, "json_module"), &this.app.json_provider)?;
-        if let Some(rule) = &this.url_rule {
-            request.setattr(intern!(py, "url_rule"), rule)?;
-            match &this.view_args {
-                Some(args) => request.setattr(intern!(py, "view_args"), args)?,
-                None => request.setattr(intern!(py, "view_args"), PyDict::new(py))?,
-            }
-        }
-        drop(this);
-        slf.try_borrow_mut()?.made.request = Some(request.clone().unbind());
-        Ok(Some(request))
-    }
-
-    /// Lends a lazily made object, making it with the dialect's `maker` on first touch. No borrow is held across
-    /// the call.
-    fn made<'py>(
-        slf: &Bound<'py, Self>,
-        slot: fn(&mut Made) -> &mut Option<Py<PyAny>>,
-        maker: &Bound<'py, PyString>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        let app = {
-            let mut this = slf.try_borrow_mut()?;
-            if let Some(made) = slot(&mut this.made) {
-                return Ok(made.clone_ref(py).into_bound(py));
-            }
-            Arc::clone(&this.app)
-        };
-        let made = app.call(maker, (&app.object, slf))?;
-        let mut this = slf.try_borrow_mut()?;
-        // The maker may have set it itself.
-        Ok(slot(&mut this.made)
-            .get_or_insert_with(|| made.unbind())
-            .clone_ref(py)
-            .into_bound(py))
-    }
-}
-
-/// Latin-1 text, as WSGI and Werkzeug give field values.
-fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
-    match std::str::from_utf8(bytes) {
-        Ok(text) if text.is_ascii() => PyString::new(py, text),
-        _ => PyString::new(
-            py,
-            &bytes.iter().map(|b| char::from(*b)).collect::<String>(),
-        ),
-    }
-}
-
-/// What joins the values of repeated fields: RFC 9110 5.3, and RFC 9113 8.2.3 for cookies.
-fn separator(name: &[u8]) -> &'static [u8] {
-    if name.eq_ignore_ascii_case(b"cookie") {
-        b"; "
-    } else {
-        b","
-    }
-}
-
-/// `content-type` -> `Content-Type`, as field names come out of a WSGI environment.
-fn title_case(name: &[u8]) -> String {
-    let mut upper = true;
-    name.iter()
-        .map(|b| {
-            let c = if upper {
-                b.to_ascii_uppercase()
-            } else {
-                b.to_ascii_lowercase()
-            };
-            upper = *b == b'-';
-            char::from(c)
-        })
-        .collect()
 }
 
 #[pymethods]
@@ -333,7 +192,7 @@ impl RequestState {
 
     /// As the client sees it: what a trusted proxy says, or what the connection is.
     #[getter]
-    fn scheme(&self) -> &'static str {
+    pub(super) fn scheme(&self) -> &'static str {
         self.origin()
             .and_then(|origin| origin.scheme)
             .unwrap_or("http")
@@ -341,13 +200,13 @@ impl RequestState {
 
     /// The path below which trusted proxies have the application, without a slash at its end.
     #[getter]
-    fn root_path<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
+    pub(super) fn root_path<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         let prefix = self.origin().and_then(|origin| origin.prefix.as_deref());
         latin1(py, prefix.unwrap_or_default())
     }
 
     #[getter]
-    fn http_version(&self) -> &'static str {
+    pub(super) fn http_version(&self) -> &'static str {
         match self.request.head.version {
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
@@ -385,7 +244,7 @@ impl RequestState {
 
     /// Address and port that the client connected to; the path and None on a unix socket.
     #[getter]
-    fn server(&self) -> (String, Option<u16>) {
+    pub(super) fn server(&self) -> (String, Option<u16>) {
         if let Some(origin) = self.origin()
             && let Some(host) = &origin.host
         {
@@ -403,7 +262,7 @@ impl RequestState {
     }
 
     #[getter]
-    fn remote_addr(&self) -> Option<String> {
+    pub(super) fn remote_addr(&self) -> Option<String> {
         match self.origin().map(|origin| origin.client) {
             Some(Client::Address(address, _)) => return Some(address.to_string()),
             Some(Client::Unknown) => return None,
@@ -416,7 +275,7 @@ impl RequestState {
     }
 
     #[getter]
-    fn remote_port(&self) -> Option<u16> {
+    pub(super) fn remote_port(&self) -> Option<u16> {
         match self.origin().map(|origin| origin.client) {
             Some(Client::Address(_, port)) => return port,
             Some(Client::Unknown) => return None,
@@ -458,7 +317,7 @@ impl RequestState {
 
     /// Host as sent, the authority of an absolute target (RFC 9112 3.2.2), or what a trusted proxy says.
     #[getter]
-    fn host<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
+    pub(super) fn host<'py>(&self, py: Python<'py>) -> Option<Bound<'py, PyString>> {
         self.request.host().map(|host| latin1(py, host))
     }
 
@@ -471,7 +330,7 @@ impl RequestState {
 
     /// Whether the body came in chunks, without a declared length.
     #[getter]
-    fn is_chunked(&self) -> bool {
+    pub(super) fn is_chunked(&self) -> bool {
         self.request.field(b"transfer-encoding").is_some()
     }
 
@@ -727,108 +586,11 @@ fn is_json(content_type: &[u8]) -> bool {
 }
 
 impl RequestState {
-    /// Nothing that a JSON body is read by was set on the request object itself.
-    fn is_untouched(&self, request: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = request.py();
-        let values = request.getattr(intern!(py, "__dict__"))?;
-        let Ok(values) = values.cast_exact::<PyDict>() else {
-            return Ok(false);
-        };
-        match values.get_item(intern!(py, "json_module"))? {
-            Some(module) if module.is(&self.app.json_provider) => {}
-            _ => return Ok(false),
-        }
-        for name in [
-            intern!(py, "stream"),
-            intern!(py, "data"),
-            intern!(py, "get_data"),
-            intern!(py, "_cached_data"),
-            intern!(py, "headers"),
-            intern!(py, "content_type"),
-            intern!(py, "mimetype"),
-            intern!(py, "is_json"),
-            intern!(py, "shallow"),
-            intern!(py, "_max_content_length"),
-        ] {
-            if values.contains(name)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
+    pub(super) fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
         match (&self.body, &self.request.body) {
             (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),
             (_, body) => body.bytes(),
         }
-    }
-
-    /// Parts of the environment that the head gives.
-    pub(super) fn environ_parts<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<()> {
-        let py = environ.py();
-        let (path, query) = self.path_and_query();
-        environ.set_item("REQUEST_METHOD", self.method(py))?;
-        environ.set_item("SCRIPT_NAME", self.root_path(py))?;
-        let decoded: Vec<u8> = percent_encoding::percent_decode(path).collect();
-        environ.set_item("PATH_INFO", latin1(py, &decoded))?;
-        environ.set_item("QUERY_STRING", latin1(py, query))?;
-        let mut target = path.to_vec();
-        if !query.is_empty() {
-            target.push(b'?');
-            target.extend_from_slice(query);
-        }
-        environ.set_item("REQUEST_URI", latin1(py, &target))?;
-        environ.set_item("RAW_URI", latin1(py, &target))?;
-        environ.set_item("SERVER_PROTOCOL", self.http_version())?;
-        environ.set_item("wsgi.url_scheme", self.scheme())?;
-        let (server, port) = self.server();
-        environ.set_item("SERVER_NAME", server)?;
-        environ.set_item(
-            "SERVER_PORT",
-            port.map_or_else(String::new, |p| p.to_string()),
-        )?;
-        if let Some(address) = self.remote_addr() {
-            environ.set_item("REMOTE_ADDR", address)?;
-        }
-        if let Some(port) = self.remote_port() {
-            environ.set_item("REMOTE_PORT", port)?;
-        }
-        for (name, value) in self.request.fields() {
-            if name.contains(&b'_') {
-                // `X_Forwarded_For` and `X-Forwarded-For` would become one key: the first is never what was meant.
-                continue;
-            }
-            let mut key = String::with_capacity(name.len() + 5);
-            if !name.eq_ignore_ascii_case(b"content-type")
-                && !name.eq_ignore_ascii_case(b"content-length")
-            {
-                key.push_str("HTTP_");
-            }
-            key.extend(name.iter().map(|b| {
-                if *b == b'-' {
-                    '_'
-                } else {
-                    char::from(b.to_ascii_uppercase())
-                }
-            }));
-            let value = latin1(py, value);
-            match environ.get_item(&key)? {
-                Some(first) if name.eq_ignore_ascii_case(b"cookie") => {
-                    environ.set_item(&key, format!("{first}; {value}"))?;
-                }
-                Some(first) => environ.set_item(&key, format!("{first},{value}"))?,
-                None => environ.set_item(&key, value)?,
-            }
-        }
-        if let Some(host) = self.host(py) {
-            environ.set_item("HTTP_HOST", host)?;
-        }
-        if self.is_chunked() {
-            environ.set_item("wsgi.input_terminated", true)?;
-        }
-        environ.set_item("wsgi.input", super::environ::input(py, self.data(py))?)?;
-        Ok(())
     }
 }
 

@@ -1,0 +1,149 @@
+//! What the application's classes make of a request, and when it goes.
+
+use super::state::RequestState;
+use crate::buf::Held;
+use crate::conn;
+use crate::py::ffi;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyString};
+use std::sync::Arc;
+
+/// What was made on first touch. A request and its context refer back to their state.
+#[derive(Default)]
+pub(super) struct Made {
+    pub(super) request: Option<Py<PyAny>>,
+    pub(super) g: Option<Py<PyAny>>,
+    pub(super) session: Option<Py<PyAny>>,
+    pub(super) app_context: Option<Py<PyAny>>,
+    pub(super) request_context: Option<Py<PyAny>>,
+}
+
+impl RequestState {
+    /// The answer is complete. What was made for the view is dropped if nothing else can see it; if somebody kept
+    /// the request or a copy of its context, everything stays as it is, but outside of the receive buffer, and the
+    /// garbage collector ends the cycle of a request and its state. `held`: the references the caller knows of.
+    pub fn release(slf: &Bound<'_, Self>, held: isize) {
+        let count = |object: &Option<Py<PyAny>>| {
+            object
+                .as_ref()
+                .map_or(0, |object| ffi::reference_count(object.bind(slf.py())))
+        };
+        let made = {
+            let Ok(mut this) = slf.try_borrow_mut() else {
+                return;
+            };
+            let made = &this.made;
+            let contexts = isize::from(made.request_context.is_some());
+            // The request and its context refer to the state, and the context to the request.
+            let inner = contexts + isize::from(made.request.is_some());
+            let is_alone = ffi::reference_count(slf.as_any()) <= held + inner
+                && count(&made.request) <= 1 + contexts
+                && count(&made.request_context) <= 1
+                && count(&made.app_context) <= 1;
+            if !is_alone {
+                this.leave_arena();
+                return;
+            }
+            // Dropped outside of the borrow: a finaliser may look at this object.
+            (std::mem::take(&mut this.made), this.environ.take())
+        };
+        drop(made);
+    }
+
+    /// The head of the answer is sent, and its body goes on being generated.
+    pub fn outlive_turn(slf: &Bound<'_, Self>) {
+        if let Ok(mut this) = slf.try_borrow_mut() {
+            this.leave_arena();
+        }
+    }
+
+    fn leave_arena(&mut self) {
+        if let Held::View(view) = &self.request.bytes {
+            self.request.bytes = Held::Own(view.to_vec().into_boxed_slice());
+        }
+        if let conn::Body::Held(Held::View(view)) = &self.request.body {
+            self.request.body = conn::Body::Held(Held::Own(view.to_vec().into_boxed_slice()));
+        }
+    }
+    /// The request object, made here if its class allows it: what the dialect's `make_request` does, without a call.
+    pub(super) fn stock_request<'py>(
+        slf: &Bound<'py, Self>,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let py = slf.py();
+        let this = slf.try_borrow()?;
+        if let Some(made) = &this.made.request {
+            return Ok(Some(made.bind(py).clone()));
+        }
+        let Some(class) = &this.app.request_class else {
+            return Ok(None);
+        };
+        let request = ffi::new_object(class.bind(py))?;
+        request.setattr(intern!(py, "_native"), slf)?;
+        request.setattr(intern!(py, "json_module"), &this.app.json_provider)?;
+        if let Some(rule) = &this.url_rule {
+            request.setattr(intern!(py, "url_rule"), rule)?;
+            match &this.view_args {
+                Some(args) => request.setattr(intern!(py, "view_args"), args)?,
+                None => request.setattr(intern!(py, "view_args"), PyDict::new(py))?,
+            }
+        }
+        drop(this);
+        slf.try_borrow_mut()?.made.request = Some(request.clone().unbind());
+        Ok(Some(request))
+    }
+
+    /// Lends a lazily made object, making it with the dialect's `maker` on first touch. No borrow is held across
+    /// the call.
+    pub(super) fn made<'py>(
+        slf: &Bound<'py, Self>,
+        slot: fn(&mut Made) -> &mut Option<Py<PyAny>>,
+        maker: &Bound<'py, PyString>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let app = {
+            let mut this = slf.try_borrow_mut()?;
+            if let Some(made) = slot(&mut this.made) {
+                return Ok(made.clone_ref(py).into_bound(py));
+            }
+            Arc::clone(&this.app)
+        };
+        let made = app.call(maker, (&app.object, slf))?;
+        let mut this = slf.try_borrow_mut()?;
+        // The maker may have set it itself.
+        Ok(slot(&mut this.made)
+            .get_or_insert_with(|| made.unbind())
+            .clone_ref(py)
+            .into_bound(py))
+    }
+
+    /// Nothing that a JSON body is read by was set on the request object itself.
+    pub(super) fn is_untouched(&self, request: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = request.py();
+        let values = request.getattr(intern!(py, "__dict__"))?;
+        let Ok(values) = values.cast_exact::<PyDict>() else {
+            return Ok(false);
+        };
+        match values.get_item(intern!(py, "json_module"))? {
+            Some(module) if module.is(&self.app.json_provider) => {}
+            _ => return Ok(false),
+        }
+        for name in [
+            intern!(py, "stream"),
+            intern!(py, "data"),
+            intern!(py, "get_data"),
+            intern!(py, "_cached_data"),
+            intern!(py, "headers"),
+            intern!(py, "content_type"),
+            intern!(py, "mimetype"),
+            intern!(py, "is_json"),
+            intern!(py, "shallow"),
+            intern!(py, "_max_content_length"),
+        ] {
+            if values.contains(name)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
