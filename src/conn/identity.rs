@@ -19,8 +19,9 @@ pub(super) struct Identity {
     state: State,
     /// Proxies in a row that may still be believed, beginning with the peer.
     hops: u32,
-    /// What the preamble said, where the peer's address does not say it.
-    client: Client,
+    /// The preamble said that there is a client, and not which.
+    unnamed: bool,
+    /// The preamble said that the client used TLS.
     tls: bool,
 }
 
@@ -39,7 +40,7 @@ impl Default for Identity {
         Self {
             state: State::Plain,
             hops: 0,
-            client: Client::Peer,
+            unnamed: false,
             tls: false,
         }
     }
@@ -75,10 +76,10 @@ impl Identity {
             origin = forwarded::resolve(proxies, self.hops, own_host, fields)
                 .map_err(|forwarded::Refused| Refused)?;
         }
-        if self.tls || self.client != Client::Peer {
+        if self.tls || self.unnamed {
             let origin = origin.get_or_insert_default();
-            if origin.client == Client::Peer {
-                origin.client = self.client;
+            if self.unnamed {
+                origin.client = Client::Unknown;
             }
             if self.tls {
                 origin.scheme = origin.scheme.or(Some("https"));
@@ -94,10 +95,7 @@ impl Identity {
     }
 
     fn settle(&mut self, config: &Config) {
-        let plain = self.hops == 0
-            && !self.tls
-            && self.client == Client::Peer
-            && config.trusted_hosts.is_none();
+        let plain = self.hops == 0 && !self.tls && !self.unnamed && config.trusted_hosts.is_none();
         self.state = if plain { State::Plain } else { State::Checked };
     }
 }
@@ -139,7 +137,7 @@ impl Conn {
         match said {
             Said::Local => {}
             Said::Unnamed { tls } => {
-                self.identity.client = Client::Unknown;
+                self.identity.unnamed = true;
                 self.identity.hops = 0;
                 self.identity.tls = tls;
             }
