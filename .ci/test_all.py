@@ -51,7 +51,9 @@ def main(pytest_args: list[str]) -> int:
             started = time.monotonic()
             try:
                 python = prepare(interpreter, Path(wheels))
-                subprocess.run([python, "-m", "pytest", *pytest_args], cwd=ROOT, check=True)
+                # What loads a server says nothing about the interpreter: `make test` runs it, once.
+                command = [python, "-m", "pytest", "-m", "not load", *pytest_args]
+                subprocess.run(command, cwd=ROOT, check=True)
             except subprocess.CalledProcessError as error:
                 failed.append(interpreter.name)
                 print(f"CPython {version}: failed: {error}", file=sys.stderr)

@@ -18,6 +18,7 @@ APP = Path(__file__).parents[1] / "apps" / "probe_app.py"
 DECLINED = {"A05-method-case"}
 
 
+@pytest.mark.load
 @pytest.mark.timeout(600)
 @pytest.mark.skipif(not PROBE.exists(), reason="the probe is not beside this checkout")
 def test_the_probe_finds_nothing_that_is_not_declined(tmp_path: Path) -> None:

@@ -19,7 +19,10 @@ import pytest
 
 from .servers import Served, read_all, read_until, serving
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc")
+pytestmark = [
+    pytest.mark.load,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks into /proc"),
+]
 
 APP = """
     import time

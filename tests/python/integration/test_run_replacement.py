@@ -18,7 +18,10 @@ import pytest
 
 from run_helpers import Server, eventually, script, started
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc")
+pytestmark = [
+    pytest.mark.load,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks at /proc"),
+]
 
 #: The import starts a thread and leaves a lock held by it, as drivers and agents do: a fork would inherit it locked.
 APP = """
