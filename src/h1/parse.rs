@@ -94,14 +94,16 @@ impl Scan {
 
     /// The limits, for a head that is not complete.
     fn check_bounds(&self, window: &[u8], limits: &Limits) -> Result<(), Error> {
+        if window.len() > MAX_METHOD && memchr::memchr(b' ', &window[..=MAX_METHOD]).is_none() {
+            return Err(Error::Method);
+        }
         if self.line_start == 0 {
-            if window.len() > MAX_METHOD && memchr::memchr(b' ', &window[..=MAX_METHOD]).is_none() {
-                return Err(Error::Method);
-            }
             // One past the limit may be the CR.
             if window.len() > limits.request_line + 1 || window.len() >= limits.head {
                 return Err(Error::RequestLineTooLong);
             }
+        } else if memchr::memchr(b'\n', window).is_some_and(|lf| lf > limits.request_line + 1) {
+            return Err(Error::RequestLineTooLong);
         } else if window.len() >= limits.head {
             return Err(Error::HeadTooLarge);
         }

@@ -184,3 +184,10 @@ fn a_head_that_trickles_in_is_read_once_it_is_there() {
     }
     assert!(matches!(client.seen[..], [Seen::Head { .. }]));
 }
+
+#[test]
+fn a_line_past_its_limit_is_refused_before_its_head_is_complete() {
+    // However the bytes come: the line's end is here, the head's is not.
+    let method = [&[b'M'; 70][..], b" / HTTP/1.1\r\n"].concat();
+    assert_rejects(&method, Error::Method);
+}
