@@ -334,19 +334,18 @@ impl Conn {
         self.end_reply(shared);
     }
 
-    /// Answers the request with a body that is sent from where it is.
-    pub fn reply_payload<'a>(
+    /// The head of an answer whose body follows by other means.
+    fn begin_reply<'a>(
         &mut self,
-        shared: &mut Shared,
+        shared: &Shared,
         status: u16,
         reason: Option<&[u8]>,
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
-        body: Box<dyn Payload>,
-    ) {
+        length: ReplyLength,
+    ) -> ReplyBody {
         let keep_alive = self.may_keep_alive(shared);
         let engine = &mut self.engine;
-        let length = ReplyLength::Known(body.bytes().len() as u64);
-        let kind = self.outbox.append(|out| {
+        self.outbox.append(|out| {
             engine.encode_head(
                 out,
                 status,
@@ -356,7 +355,20 @@ impl Conn {
                 keep_alive,
                 &shared.date,
             )
-        });
+        })
+    }
+
+    /// Answers the request with a body that is sent from where it is.
+    pub fn reply_payload<'a>(
+        &mut self,
+        shared: &mut Shared,
+        status: u16,
+        reason: Option<&[u8]>,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        body: Box<dyn Payload>,
+    ) {
+        let length = ReplyLength::Known(body.bytes().len() as u64);
+        let kind = self.begin_reply(shared, status, reason, fields, length);
         if kind == ReplyBody::None {
             shared.graveyard.push(body);
         } else {
@@ -374,19 +386,7 @@ impl Conn {
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         length: ReplyLength,
     ) -> bool {
-        let keep_alive = self.may_keep_alive(shared);
-        let engine = &mut self.engine;
-        let kind = self.outbox.append(|out| {
-            engine.encode_head(
-                out,
-                status,
-                reason,
-                fields,
-                length,
-                keep_alive,
-                &shared.date,
-            )
-        });
+        let kind = self.begin_reply(shared, status, reason, fields, length);
         if kind == ReplyBody::None {
             self.end_reply(shared);
             return false;

@@ -62,10 +62,6 @@ impl RequestState {
         self.view_args = view_args;
     }
 
-    pub fn set_routing_exception(&mut self, exception: Py<PyAny>) {
-        self.routing_exception = Some(exception);
-    }
-
     /// Something of the request concerns the response: its session, which was touched or may have to be kept
     /// alive, or the request context, on which functions to run after the request are kept.
     pub fn concerns_response(&self) -> bool {

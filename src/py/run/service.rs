@@ -66,7 +66,6 @@ pub struct PyService {
     pool: Option<Arc<PoolQueue>>,
     host: Option<LoopHost>,
     hidden_loop: Option<Py<PyAny>>,
-    views_called: u64,
 }
 
 impl PyService {
@@ -93,7 +92,6 @@ impl PyService {
             pool: None,
             host: None,
             hidden_loop: None,
-            views_called: 0,
         })
     }
 
@@ -218,7 +216,6 @@ impl PyService {
                 Ok(plan) if plan.mode == Mode::Inline => {
                     self.hide_loop(py)?;
                     self.reply.clear();
-                    self.views_called += 1;
                     invoke::run(py, &app, &plan, &state, &mut self.reply);
                     None
                 }
