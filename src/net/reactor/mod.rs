@@ -33,6 +33,10 @@ const LISTENERS: usize = 1024;
 
 /// Reads from one connection in one turn: up to 1 MiB of a large body.
 const READS: usize = 16;
+
+/// How long payloads that were sent may wait for a turn that drops them, when nothing else makes one.
+const BURIAL: Duration = Duration::from_millis(100);
+
 /// What a turn ended with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Turn {
@@ -178,7 +182,8 @@ impl<S: Service> Reactor<S> {
             .accept_again
             .map(|at| at.saturating_duration_since(now));
         let drain = self.drain_until.map(|at| at.saturating_duration_since(now));
-        [timer, rest, drain].into_iter().flatten().min()
+        let burial = (!self.shared.graveyard.is_empty()).then_some(BURIAL);
+        [timer, rest, drain, burial].into_iter().flatten().min()
     }
 
     /// Whether the last turn had an event or a message.
@@ -194,6 +199,7 @@ impl<S: Service> Reactor<S> {
             || !self.resumable.is_empty()
             || !self.unread.is_empty()
             || self.more_accepts
+            || self.shared.orphans
             || self.mailbox.is_full()
     }
 
