@@ -3,10 +3,10 @@
 //! Layers (an arrow is who may be imported by whom):
 //!
 //! ```text
-//! buf, http, json  <-  h1, route  <-  conn  <-  net  <-  py
+//! buf, http, json  <-  h1, ws, route  <-  conn  <-  net  <-  py
 //! ```
 //!
-//! `buf`, `http` and `json` know nothing of the others; `h1` is a sans-IO protocol engine; `route` matches paths;
+//! `buf`, `http` and `json` know nothing of the others; `h1` and `ws` are sans-IO protocol engines; `route` matches paths;
 //! `conn` joins a protocol engine to its buffers; `net` owns sockets, timers and the poll loop and knows no
 //! Python; `py` implements `conn::Service` with Python views. `tests/layers.rs` scans imports and fails on a breach.
 //!
@@ -22,6 +22,7 @@ pub mod net;
 #[cfg(feature = "python")]
 pub mod py;
 pub mod route;
+pub mod ws;
 
 #[cfg(feature = "python")]
 #[global_allocator]
