@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::h1;
 use crate::http::TrustedHosts;
 use crate::http::forwarded::Proxies;
+use crate::ws::Compression;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
@@ -60,6 +61,22 @@ pub struct Config {
     pub min_write_rate: u32,
     /// How long a closed connection is still read from, so that the peer sees the answer and not a reset.
     pub linger_timeout: Duration,
+    /// Bytes of a WebSocket message, decompressed; past it close code 1009.
+    pub websocket_max_message: usize,
+    /// Payload bytes of a WebSocket frame; past it close code 1009.
+    pub websocket_max_frame: usize,
+    /// Messages of one WebSocket that wait for the application; past it the socket is not read.
+    pub websocket_max_queue: usize,
+    /// Whether messages are compressed for clients that offer it.
+    pub websocket_compression: Compression,
+    /// Silence of a WebSocket's client after which it is sent a ping; `None`: never.
+    pub websocket_ping_interval: Option<Duration>,
+    /// How long the client has to answer a ping, with anything.
+    pub websocket_ping_timeout: Duration,
+    /// How long no message may go either way; `None`: for ever.
+    pub websocket_idle_timeout: Option<Duration>,
+    /// How long the client has to answer a close frame.
+    pub websocket_close_timeout: Duration,
 }
 
 impl Default for Config {
@@ -90,6 +107,14 @@ impl Default for Config {
             write_timeout: Duration::from_secs(30),
             min_write_rate: 240,
             linger_timeout: Duration::from_secs(2),
+            websocket_max_message: 1024 * 1024,
+            websocket_max_frame: usize::MAX,
+            websocket_max_queue: 32,
+            websocket_compression: Compression::Shared,
+            websocket_ping_interval: Some(Duration::from_secs(20)),
+            websocket_ping_timeout: Duration::from_secs(20),
+            websocket_idle_timeout: None,
+            websocket_close_timeout: Duration::from_secs(5),
         }
     }
 }

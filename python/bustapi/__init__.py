@@ -49,15 +49,23 @@ if t.TYPE_CHECKING:
     from .flask import stream_with_context as stream_with_context
     from .flask import template_rendered as template_rendered
     from .flask import url_for as url_for
+    from .kernel.channel import Channel as Channel
+    from .kernel.websocket import SyncWebSocket as SyncWebSocket
+    from .kernel.websocket import WebSocket as WebSocket
+    from .kernel.websocket import WebSocketDisconnect as WebSocketDisconnect
 
 #: Flask's public names, and ours.
 __all__ = [
     "Blueprint",
     "BustAPI",
+    "Channel",
     "Config",
     "Flask",
     "Request",
     "Response",
+    "SyncWebSocket",
+    "WebSocket",
+    "WebSocketDisconnect",
     "abort",
     "after_this_request",
     "appcontext_popped",
@@ -95,6 +103,15 @@ __all__ = [
 ]
 
 
+#: Names of ours that belong to no dialect, by the module that has them.
+_KERNEL = {
+    "Channel": "channel",
+    "SyncWebSocket": "websocket",
+    "WebSocket": "websocket",
+    "WebSocketDisconnect": "websocket",
+}
+
+
 def __getattr__(name: str) -> t.Any:
     if name == "__version__":
         from importlib.metadata import version
@@ -102,11 +119,15 @@ def __getattr__(name: str) -> t.Any:
         return version("bustapi")
     from importlib import import_module
 
+    if name in _KERNEL:
+        value: t.Any = getattr(import_module(f".kernel.{_KERNEL[name]}", __name__), name)
+        setattr(sys.modules[__name__], name, value)
+        return value
     if name in __all__:
         # Before the dialect is imported, whose import would be under way otherwise while modules are replaced.
         _build_bridge()
     if name == "BustAPI":
-        value: t.Any = import_module(".app", __name__).BustAPI
+        value = import_module(".app", __name__).BustAPI
     elif name in __all__:
         value = getattr(import_module(".flask", __name__), name)
     else:

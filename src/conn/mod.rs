@@ -10,11 +10,13 @@ mod request;
 mod service;
 #[cfg(test)]
 mod tests;
+mod websocket;
 
 pub use body::Body;
 pub use preamble::{Preamble, Said};
 pub use request::{PeerAddr, Request};
 pub use service::{Batch, Key, Service, Shared};
+pub use websocket::SocketEvent;
 
 use crate::buf::{Inbox, Outbox, Payload, Segment};
 use crate::h1::{self, Engine, Eof, Event, Next, ReplyBody, ReplyLength};
@@ -23,6 +25,7 @@ use body::Incoming;
 use identity::Identity;
 use request::Arriving;
 use std::sync::Arc;
+use websocket::Upgraded;
 
 /// A body at least this long is sent by reference instead of being copied behind its head.
 pub const BY_REFERENCE: usize = 16 * 1024;
@@ -41,6 +44,8 @@ pub enum Phase {
     Serving,
     /// The service sends a body of unknown length.
     Streaming,
+    /// Upgraded: what is received are frames.
+    WebSocket,
     /// The last answer is in the outbox: flush it, then close.
     Closing,
 }
@@ -72,6 +77,9 @@ pub struct Conn {
     streaming: bool,
     /// The last answer ends with the connection and is cut short: only a reset tells the client.
     reset: bool,
+    /// The service is told when the connection goes.
+    followed: bool,
+    upgraded: Option<Box<Upgraded>>,
     /// Set while the connection is on the reactor's list of connections to flush.
     pub(crate) touched: bool,
     /// Set while the connection is on the reactor's list of connections with requests.
@@ -95,6 +103,8 @@ impl Conn {
             requests: 0,
             streaming: false,
             reset: false,
+            followed: false,
+            upgraded: None,
             touched: false,
             queued: false,
         }
@@ -173,6 +183,7 @@ impl Conn {
             Phase::Ready | Phase::Serving | Phase::Streaming => {
                 self.inbox.len() < shared.config.max_pipeline
             }
+            Phase::WebSocket => self.socket_wants_bytes(),
             Phase::Closing => false,
         }
     }
@@ -191,12 +202,17 @@ impl Conn {
             match self.engine.handle_eof(self.inbox.len()) {
                 Eof::Clean | Eof::Truncated => self.close(shared),
             }
+        } else if self.phase == Phase::WebSocket {
+            self.close(shared);
         }
     }
 
     /// Parses unread bytes until a request is complete or more are needed.
     pub fn advance(&mut self, shared: &mut Shared) -> Progress {
         if self.phase != Phase::Reading || self.outbox.len() > shared.config.max_outbox {
+            if self.phase == Phase::WebSocket {
+                return self.advance_socket(shared);
+            }
             return Progress::Waiting;
         }
         if self.identity.awaits_preamble() && !self.take_preamble(shared) {
@@ -467,7 +483,7 @@ impl Conn {
                 self.fail(500, shared);
             }
             Phase::Streaming => self.abort(shared),
-            Phase::Reading | Phase::Ready | Phase::Closing => {}
+            Phase::Reading | Phase::Ready | Phase::WebSocket | Phase::Closing => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! What stands behind the connections of a reactor, and what it gets to see once a turn.
 
-use super::{Conn, Phase, Progress, ScratchHead};
+use super::{Conn, Phase, Progress, ScratchHead, SocketEvent};
 use crate::buf::{Budget, Payload};
 use crate::config::Config;
 use slab::Slab;
@@ -35,6 +35,8 @@ pub struct Shared {
     pub graveyard: Vec<Box<dyn Payload>>,
     /// A connection went whose streamed answer was not complete; the service clears it when it has looked.
     pub orphans: bool,
+    /// Connections that the service followed and that went, with what it had not taken.
+    pub gone: Vec<(Key, VecDeque<SocketEvent>)>,
     pub(crate) head: ScratchHead,
     pub(crate) buffers: Vec<Vec<u8>>,
 }
@@ -49,6 +51,7 @@ impl Shared {
             body_memory,
             graveyard: Vec::new(),
             orphans: false,
+            gone: Vec::new(),
             head: ScratchHead::default(),
             buffers: Vec::new(),
         }
@@ -64,6 +67,8 @@ pub struct Batch<'a, M> {
     pub(crate) touched: &'a mut Vec<Key>,
     pub(crate) resumable: &'a mut Vec<Key>,
     pub(crate) budget: usize,
+    /// What of the budget went to connections that are no requests.
+    pub(crate) sockets: usize,
     /// Requests taken in a row from one connection.
     pub(crate) streak: (Option<Key>, usize),
 }
@@ -72,7 +77,7 @@ pub struct Batch<'a, M> {
 const STREAK: usize = 32;
 
 impl<M> Batch<'_, M> {
-    /// The next connection with a complete request, as long as the turn's budget lasts.
+    /// The next connection with a complete request or with events, as long as the turn's budget lasts.
     pub fn next_ready(&mut self) -> Option<Key> {
         while self.budget > 0 {
             let key = self.ready.pop_front()?;
@@ -88,6 +93,11 @@ impl<M> Batch<'_, M> {
                         1
                     };
                     self.streak = (Some(key), row);
+                    return Some(key);
+                }
+                if conn.has_events() {
+                    self.budget -= 1;
+                    self.sockets += 1;
                     return Some(key);
                 }
             }

@@ -22,6 +22,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(face::proxy::forward_attributes, m)?)?;
     m.add_class::<ffi::Body>()?;
     m.add_class::<run::pool::Pool>()?;
+    m.add_class::<run::socket::Socket>()?;
+    m.add_class::<run::waiter::Waiter>()?;
     m.add_class::<server::Listener>()?;
     m.add_class::<server::Dispatcher>()?;
     m.add_class::<server::Reactor>()?;

@@ -3,6 +3,7 @@
 use crate::config::Config;
 use crate::http::TrustedHosts;
 use crate::http::forwarded::{Believed, Proxies};
+use crate::ws::Compression;
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -31,6 +32,9 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
     size("max_waiting", &mut config.max_waiting)?;
     size("max_connections", &mut config.max_connections)?;
     size("turn_budget", &mut config.turn_budget)?;
+    size("websocket_max_message", &mut config.websocket_max_message)?;
+    size("websocket_max_frame", &mut config.websocket_max_frame)?;
+    size("websocket_max_queue", &mut config.websocket_max_queue)?;
     config.turn_budget = config.turn_budget.max(1);
     if let Some(value) = present(settings, "max_body")? {
         config.max_body = value
@@ -67,6 +71,26 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
     time("keep_alive_timeout", &mut config.keep_alive_timeout)?;
     time("write_timeout", &mut config.write_timeout)?;
     time("linger_timeout", &mut config.linger_timeout)?;
+    time("websocket_ping_timeout", &mut config.websocket_ping_timeout)?;
+    time(
+        "websocket_close_timeout",
+        &mut config.websocket_close_timeout,
+    )?;
+    // Zero turns these off, and so does None, which is not their default.
+    let mut interval = config.websocket_ping_interval.unwrap_or_default();
+    time("websocket_ping_interval", &mut interval)?;
+    config.websocket_ping_interval = (!interval.is_zero()).then_some(interval);
+    let mut idle = config.websocket_idle_timeout.unwrap_or_default();
+    time("websocket_idle_timeout", &mut idle)?;
+    config.websocket_idle_timeout = (!idle.is_zero()).then_some(idle);
+    if let Some(value) = present(settings, "websocket_compression")? {
+        config.websocket_compression = match value.extract::<&str>()? {
+            "off" => Compression::Off,
+            "shared" => Compression::Shared,
+            "dedicated" => Compression::Dedicated,
+            _ => return Err(invalid("websocket_compression", "off, shared or dedicated")),
+        };
+    }
     read_identity(settings, &mut config)?;
     Ok(config)
 }

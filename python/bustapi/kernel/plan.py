@@ -15,7 +15,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from .._core import RequestState as RequestState
-    from .._core import Router
+    from .._core import Router, Socket
 
 #: Where views run: on the reactor's thread, on a thread of the pool, or as tasks of the event loop.
 Mode = t.Literal["inline", "pool", "task"]
@@ -63,6 +63,8 @@ class Table(t.NamedTuple):
     json_body_limit: int | None
     #: The class of a response's headers, if the server may make responses of plain values itself.
     headers_class: type | None
+    #: Some of the rules are for WebSockets that the server may open (`Dialect.match_socket`).
+    sockets: bool = False
 
 
 class Spec(t.NamedTuple):
@@ -79,6 +81,8 @@ class Spec(t.NamedTuple):
     teardown: tuple[Callable[..., t.Any], ...] = ()
     #: OPTIONS is answered for the view.
     automatic_options: bool = False
+    #: A WebSocket's: run by `Dialect.socket_dispatch` or, as a task, `Dialect.socket_dispatch_async`.
+    socket: bool = False
 
 
 class Dialect(t.Protocol):
@@ -98,6 +102,17 @@ class Dialect(t.Protocol):
 
     def full_dispatch_async(self, app: t.Any, state: RequestState) -> Coroutine[t.Any, t.Any, Rendered]:
         """Run the dialect's whole pipeline as a coroutine."""
+
+    def match_socket(self, app: t.Any, state: RequestState) -> t.Any:
+        """Match a WebSocket's handshake and return its rule; None if it is for none."""
+
+    def socket_dispatch(self, app: t.Any, state: RequestState, socket: Socket) -> Rendered:
+        """Run a WebSocket from its handshake to its end; the answer counts if it was not accepted."""
+
+    def socket_dispatch_async(
+        self, app: t.Any, state: RequestState, socket: Socket
+    ) -> Coroutine[t.Any, t.Any, Rendered]:
+        """Run a WebSocket as a coroutine."""
 
     def answer_error(
         self, app: t.Any, state: RequestState, error: BaseException, in_view: bool

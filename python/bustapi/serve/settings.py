@@ -212,6 +212,59 @@ class Settings:
     linger_timeout: float = _option(
         2.0, "float", "How long a closed connection is still read from.", unit="seconds", least=0.0, core=True
     )
+    websocket_max_message: int = _option(
+        _MIB,
+        "int",
+        "Longest WebSocket message, decompressed; past it close code 1009.",
+        unit="bytes",
+        least=1,
+        core=True,
+    )
+    websocket_max_frame: int | None = _option(
+        None,
+        "int",
+        "Longest WebSocket frame; past it close code 1009. Unset: as long as a message.",
+        unit="bytes",
+        least=1,
+        optional=True,
+        core=True,
+    )
+    websocket_max_queue: int = _option(
+        32,
+        "int",
+        "Messages of a WebSocket that wait for its view; past it the socket is not read.",
+        least=1,
+        core=True,
+    )
+    websocket_compression: str = _option(
+        "shared",
+        "choice",
+        "Compression of WebSocket messages: by themselves, or with a memory of 300 KB a connection.",
+        choices=("off", "shared", "dedicated"),
+        core=True,
+    )
+    websocket_ping_interval: float = _option(
+        20.0,
+        "float",
+        "Silence of a WebSocket's client before it is sent a ping; 0: never.",
+        unit="seconds",
+        least=0.0,
+        core=True,
+    )
+    websocket_ping_timeout: float = _option(
+        20.0, "float", "How long an answer to that ping may take.", unit="seconds", least=0.01, core=True
+    )
+    websocket_idle_timeout: float = _option(
+        0.0,
+        "float",
+        "How long no message may go over a WebSocket; 0: for ever.",
+        unit="seconds",
+        least=0.0,
+        core=True,
+    )
+    websocket_close_timeout: float = _option(
+        5.0, "float", "How long the answer to a close frame may take.", unit="seconds", least=0.01, core=True
+    )
     grace: float = _option(
         30.0, "float", "How long open requests may take after a stop signal.", unit="seconds", least=0.0
     )

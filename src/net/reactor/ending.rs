@@ -38,6 +38,9 @@ impl<S: Service> Reactor<S> {
             }
             self.read(key, true);
             if self.alive(key) {
+                if self.conns[key.index as usize].go_away() {
+                    self.queue(key);
+                }
                 self.touch(key);
             }
         }

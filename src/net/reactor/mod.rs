@@ -200,6 +200,7 @@ impl<S: Service> Reactor<S> {
             || !self.unread.is_empty()
             || self.more_accepts
             || self.shared.orphans
+            || !self.shared.gone.is_empty()
             || self.mailbox.is_full()
     }
 
@@ -351,7 +352,7 @@ impl<S: Service> Reactor<S> {
         if conn.queued {
             return;
         }
-        if self.ready.len() < self.shared.config.max_waiting {
+        if self.ready.len() < self.shared.config.max_waiting || conn.phase() != Phase::Ready {
             conn.queued = true;
             self.ready.push_back(key);
         } else {
@@ -381,12 +382,14 @@ impl<S: Service> Reactor<S> {
         self.mailbox.collect(&mut self.messages);
         let work =
             !(self.ready.is_empty() && self.resumable.is_empty() && self.messages.is_empty());
-        if !work && self.shared.graveyard.is_empty() && !self.shared.orphans {
+        let told = self.shared.orphans || !self.shared.gone.is_empty();
+        if !work && self.shared.graveyard.is_empty() && !told {
             return;
         }
         let budget = self.shared.config.turn_budget;
         let mut batch = Batch {
             budget,
+            sockets: 0,
             shared: &mut self.shared,
             messages: &mut self.messages,
             conns: &mut self.conns,
@@ -396,7 +399,7 @@ impl<S: Service> Reactor<S> {
             streak: (None, 0),
         };
         service.serve(&mut batch);
-        self.requests += (budget - batch.budget) as u64;
+        self.requests += (budget - batch.budget - batch.sockets) as u64;
     }
 
     /// Writes what the turn produced and decides what each connection waits for.
@@ -428,7 +431,9 @@ impl<S: Service> Reactor<S> {
         }
         conn.outbox.release(&mut self.shared.buffers);
         conn.settle();
-        if conn.phase() == Phase::Streaming && conn.has_room(&self.shared) {
+        if matches!(conn.phase(), Phase::Streaming | Phase::WebSocket)
+            && may_resume(conn, &self.shared)
+        {
             self.resumable.push(key);
         }
         if conn.phase() == Phase::Closing && conn.outbox.is_empty() {
@@ -457,6 +462,9 @@ impl<S: Service> Reactor<S> {
         drop(self.sockets.try_remove(index));
         if let Some(mut conn) = self.conns.try_remove(index) {
             self.shared.orphans |= conn.has_open_stream();
+            if let Some(events) = conn.take_followed() {
+                self.shared.gone.push((key, events));
+            }
             conn.outbox.clear(&mut self.shared.graveyard);
             conn.outbox.release(&mut self.shared.buffers);
         }
@@ -490,6 +498,14 @@ impl<S: Service> Reactor<S> {
 impl<S: Service> AsRawFd for Reactor<S> {
     fn as_raw_fd(&self) -> RawFd {
         self.poll.as_raw_fd()
+    }
+}
+
+/// Whether the service may send more on the connection, and waits for that.
+fn may_resume(conn: &mut Conn, shared: &Shared) -> bool {
+    match conn.phase() {
+        Phase::WebSocket => conn.take_room(shared),
+        _ => conn.has_room(shared),
     }
 }
 

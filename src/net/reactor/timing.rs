@@ -18,6 +18,8 @@ pub(super) enum Timing {
     Body,
     KeepAlive,
     Write,
+    /// The next look at a WebSocket: ping, pong, close, silence.
+    Beat,
     Linger,
 }
 
@@ -25,7 +27,7 @@ impl<S: Service> Reactor<S> {
     /// Puts the connection under the timeout that its state asks for.
     pub(super) fn time(&mut self, key: Key) {
         let index = key.index as usize;
-        let (socket, conn) = (&mut self.sockets[index], &self.conns[index]);
+        let (socket, conn) = (&mut self.sockets[index], &mut self.conns[index]);
         let config = &self.shared.config;
         let (timing, after) = if socket.timing == Timing::Linger {
             (Timing::Linger, config.linger_timeout)
@@ -46,6 +48,16 @@ impl<S: Service> Reactor<S> {
                 after
             };
             (Timing::KeepAlive, after.min(bound))
+        } else if conn.phase() == Phase::WebSocket {
+            let anew = socket.timing != Timing::Beat;
+            let Some(wait) = conn.next_beat(config, anew) else {
+                return;
+            };
+            socket.timing = Timing::None;
+            match wait {
+                Some(wait) => (Timing::Beat, wait),
+                None => (Timing::None, Duration::ZERO),
+            }
         } else {
             (Timing::None, Duration::ZERO)
         };
@@ -138,6 +150,15 @@ impl<S: Service> Reactor<S> {
                     }
                 }
                 Timing::None => {}
+                Timing::Beat => {
+                    socket.timing = Timing::None;
+                    socket.deadline = None;
+                    self.conns[key.index as usize].beat(&mut self.shared);
+                    if self.conns[key.index as usize].has_events() {
+                        self.queue(key);
+                    }
+                    self.touch(key);
+                }
                 Timing::FirstByte | Timing::Head | Timing::Body | Timing::KeepAlive => {
                     socket.deadline = None;
                     let conn = &mut self.conns[key.index as usize];

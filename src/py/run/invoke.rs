@@ -3,6 +3,7 @@
 use super::plan::{Plan, Steps};
 use super::reply::Reply;
 use super::response;
+use super::socket::Socket;
 use crate::py::face::application::App;
 use crate::py::face::state::RequestState;
 use crate::py::ffi;
@@ -45,7 +46,7 @@ pub fn run(
             run_hooks(py, app, plan, state, (before, after, teardown), reply);
             None
         }
-        Steps::Full => return run_full(py, app, state, reply),
+        Steps::Full | Steps::Socket => return run_full(py, app, state, reply),
     };
     match failed {
         Some(failed) => {
@@ -255,6 +256,22 @@ fn finished_response<'py>(
 pub fn run_full(py: Python<'_>, app: &App, state: &Bound<'_, RequestState>, reply: &mut Reply) {
     let result = app
         .call(intern!(py, "full_dispatch"), (&app.object, state))
+        .and_then(|rendered| response::from_rendered(&rendered, reply));
+    if let Err(error) = result {
+        answer(py, app, state, Failed::Unanswered(error), reply);
+    }
+}
+
+/// A WebSocket from its handshake to its end. What it fills is sent only if the handshake was not accepted.
+pub fn run_socket(
+    py: Python<'_>,
+    app: &App,
+    state: &Bound<'_, RequestState>,
+    socket: &Py<Socket>,
+    reply: &mut Reply,
+) {
+    let result = app
+        .call(intern!(py, "socket_dispatch"), (&app.object, state, socket))
         .and_then(|rendered| response::from_rendered(&rendered, reply));
     if let Err(error) = result {
         answer(py, app, state, Failed::Unanswered(error), reply);

@@ -1,11 +1,14 @@
 //! Requests run as Python calls: which view, in which way, and what its result means.
 
 pub mod invoke;
+pub mod link;
 pub mod plan;
 pub mod pool;
 pub mod reply;
 pub mod response;
 pub mod service;
+pub mod socket;
 pub mod stream;
 pub mod task;
+pub mod waiter;
 pub mod watch;

@@ -35,6 +35,8 @@ pub enum Steps {
     },
     /// Everything the dialect has, in Python.
     Full,
+    /// The dialect's way through a WebSocket's handshake and life.
+    Socket,
 }
 
 /// How one rule's requests are run.
@@ -59,6 +61,8 @@ pub struct Table {
     pub watch: Watch,
     /// The application's rules need a host to match.
     pub host_matching: bool,
+    /// Some rules are for WebSockets.
+    pub sockets: bool,
 }
 
 impl Table {
@@ -86,6 +90,7 @@ impl Table {
                 table.getattr("receivers")?.cast()?,
             )?,
             host_matching: table.getattr("host_matching")?.extract()?,
+            sockets: table.getattr("sockets")?.extract()?,
             app: Arc::new(App {
                 object: app.clone_ref(py),
                 json: json_options(&table.getattr("json")?)?,
@@ -103,6 +108,11 @@ impl Table {
                 dialect: dialect.unbind(),
             }),
         })
+    }
+
+    /// The number of a rule.
+    pub fn position(&self, py: Python<'_>, rule: &Bound<'_, PyAny>) -> Option<usize> {
+        self.rules.bind(py).iter().position(|other| other.is(rule))
     }
 
     /// The plan of rule number `rule`, compiled on its first request.
@@ -154,6 +164,9 @@ fn mode(name: &Bound<'_, PyAny>) -> PyResult<Mode> {
 }
 
 fn steps(spec: &Bound<'_, PyAny>) -> PyResult<Steps> {
+    if spec.getattr("socket")?.is_truthy()? {
+        return Ok(Steps::Socket);
+    }
     if spec.getattr("bare")?.is_truthy()? {
         return Ok(Steps::Bare);
     }

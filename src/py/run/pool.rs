@@ -4,6 +4,7 @@ use super::invoke::{self, Failed};
 use super::plan::Plan;
 use super::reply::{Reply, Rest};
 use super::service::Message;
+use super::socket::Socket;
 use super::stream::{self, Piece};
 use crate::conn::Key;
 use crate::net::Mailbox;
@@ -22,6 +23,8 @@ pub struct Job {
     pub plan: Arc<Plan>,
     pub state: Py<RequestState>,
     pub context: Context,
+    /// Of a WebSocket's handshake.
+    pub socket: Option<Py<Socket>>,
 }
 
 impl Job {
@@ -30,7 +33,10 @@ impl Job {
         let state = self.state.bind(py);
         match self.context.enter(py) {
             // The state is the context's value of the variable since the context was made.
-            Ok(_entered) => invoke::run(py, &self.app, &self.plan, state, reply),
+            Ok(_entered) => match &self.socket {
+                Some(socket) => invoke::run_socket(py, &self.app, state, socket, reply),
+                None => invoke::run(py, &self.app, &self.plan, state, reply),
+            },
             Err(error) => {
                 invoke::answer(py, &self.app, state, Failed::Unanswered(error), reply);
             }

@@ -221,7 +221,7 @@ fn add_field(reply: &mut Reply, name: &str, value: &str) -> PyResult<()> {
     Ok(())
 }
 
-fn latin1(text: &str) -> PyResult<Vec<u8>> {
+pub(super) fn latin1(text: &str) -> PyResult<Vec<u8>> {
     text.chars()
         .map(|c| u8::try_from(u32::from(c)))
         .collect::<Result<_, _>>()

@@ -3,10 +3,14 @@
 //! Rules: attach once a turn; hold no borrow of a connection across a call into Python; nothing a view raises
 //! or does leaves this file; at most one request of a connection is in Python.
 
+mod sockets;
+
 use super::invoke::{self, Failed};
-use super::plan::{Mode, Plan, Table};
+use super::link::Link;
+use super::plan::{Mode, Plan, Steps, Table};
 use super::pool::{Job, PoolQueue, Pushing};
 use super::reply::{Begun, Reply};
+use super::socket::Socket;
 use super::stream::{self, Piece};
 use super::task::{self, LoopHost};
 use crate::buf::Budget;
@@ -35,6 +39,8 @@ pub enum Message {
     Piece { key: Key, data: Vec<u8> },
     /// The stream is over; `false`: it failed, and the client must be able to tell.
     End { key: Key, complete: bool },
+    /// A WebSocket's view has something for its connection.
+    Socket { key: Key },
 }
 
 /// A streamed answer.
@@ -61,6 +67,8 @@ pub struct PyService {
     reply: Reply,
     /// Answers under way outside of the turn.
     streams: HashMap<Key, Stream>,
+    /// WebSockets, from their handshake on.
+    sockets: HashMap<Key, Arc<Link>>,
     /// The context of the last inline request, if the next can have it.
     context: Option<Context>,
     pool: Option<Arc<PoolQueue>>,
@@ -88,6 +96,7 @@ impl PyService {
             table: None,
             reply: Reply::default(),
             streams: HashMap::new(),
+            sockets: HashMap::new(),
             context: None,
             pool: None,
             host: None,
@@ -155,7 +164,10 @@ impl PyService {
                 Ok(plan)
             }
             // No rule, or one that Python has to look at (custom converters): the dialect's own matching decides.
-            Found::Python => Ok(Arc::clone(&table.unmatched)),
+            Found::Python => {
+                let unmatched = Arc::clone(&table.unmatched);
+                Ok(self.socket_plan(py, state)?.unwrap_or(unmatched))
+            }
         }
     }
 
@@ -192,7 +204,7 @@ impl PyService {
             return Ok(());
         };
         let Some(request) = conn.take_request() else {
-            return Ok(());
+            return self.deliver(py, batch, key);
         };
         let peer = Arc::clone(conn.peer());
         self.refresh(py)?;
@@ -237,6 +249,9 @@ impl PyService {
                 }
                 None => RequestState::outlive_turn(&state),
             },
+            Some(plan) if matches!(plan.steps, Steps::Socket) => {
+                self.begin_socket(py, batch, key, app, plan, state, context)?;
+            }
             Some(plan) if plan.mode == Mode::Pool => self.hand_to_pool(
                 py,
                 batch,
@@ -247,9 +262,10 @@ impl PyService {
                     plan,
                     state: state.unbind(),
                     context,
+                    socket: None,
                 },
             )?,
-            Some(plan) => self.hand_to_loop(py, batch, key, app, plan, state, context)?,
+            Some(plan) => self.hand_to_loop(py, batch, key, app, plan, state, context, None)?,
         }
         Ok(())
     }
@@ -314,6 +330,7 @@ impl PyService {
         };
         if let Err(job) = pool.submit(job, Arc::clone(mailbox)) {
             drop(job);
+            self.settle_socket(py, batch, key)?;
             self.refuse(py, batch, key);
         }
         Ok(())
@@ -329,6 +346,7 @@ impl PyService {
         plan: Arc<Plan>,
         state: Bound<'_, RequestState>,
         context: Context,
+        socket: Option<Py<Socket>>,
     ) -> PyResult<()> {
         let (Some(host), Some(mailbox)) = (&self.host, &self.mailbox) else {
             // The application had nothing asynchronous when it was started: the pipeline runs the coroutine.
@@ -350,6 +368,7 @@ impl PyService {
             plan,
             state: state.unbind(),
             context,
+            socket,
             mailbox: Arc::clone(mailbox),
         };
         if !host.is_here() {
@@ -360,6 +379,7 @@ impl PyService {
         let schedule = Some(host.schedule(py));
         let context = start.context.clone_ref(py);
         if task::start(py, &host, start, &mut self.reply, schedule)? {
+            self.settle_socket(py, batch, key)?;
             self.answer(py, batch, key, Some(context));
         }
         Ok(())
@@ -373,6 +393,9 @@ impl PyService {
                     reply,
                     context,
                 } => {
+                    if let Err(error) = self.settle_socket(py, batch, key) {
+                        error.write_unraisable(py, None);
+                    }
                     self.reply = *reply;
                     self.answer(py, batch, key, context);
                 }
@@ -389,6 +412,7 @@ impl PyService {
                     self.streams.remove(&key);
                     self.end_stream(batch, key, complete);
                 }
+                Message::Socket { key } => self.attend(py, batch, key),
             }
         }
     }
@@ -406,7 +430,7 @@ impl PyService {
                 }
                 return;
             }
-            None => return,
+            None => return self.attend(py, batch, key),
         };
         if self.hide_loop(py).is_err() {
             return;
@@ -495,6 +519,7 @@ impl PyService {
         {
             self.table = None;
         }
+        self.end_sockets(py, batch);
         self.take_messages(py, batch);
         for key in batch.take_resumable() {
             self.pull(py, batch, key);

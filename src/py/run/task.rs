@@ -9,6 +9,7 @@ use super::plan::{Plan, Steps};
 use super::reply::{Reply, Rest};
 use super::response;
 use super::service::Message;
+use super::socket::Socket;
 use crate::conn::Key;
 use crate::net::Mailbox;
 use crate::py::face::application::App;
@@ -85,6 +86,26 @@ impl LoopHost {
         self.set_running.bind(py).call1((running,)).map(drop)
     }
 
+    pub fn thread(&self) -> ThreadId {
+        self.thread
+    }
+
+    pub fn event_loop<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
+        self.event_loop.bind(py).clone()
+    }
+
+    /// Has the loop call something in its next round, from any thread.
+    pub fn call_soon(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
+        let name = if self.is_here() {
+            intern!(py, "call_soon")
+        } else {
+            intern!(py, "call_soon_threadsafe")
+        };
+        self.event_loop
+            .call_method1(py, name, (callback,))
+            .map(drop)
+    }
+
     /// What schedules a turn of this loop's guest.
     pub fn schedule(&self, py: Python<'_>) -> Py<PyAny> {
         self.schedule.clone_ref(py)
@@ -112,6 +133,8 @@ pub struct Start {
     pub plan: Arc<Plan>,
     pub state: Py<RequestState>,
     pub context: Context,
+    /// Of a WebSocket's handshake.
+    pub socket: Option<Py<Socket>>,
     pub mailbox: Arc<Mailbox<Message>>,
 }
 
@@ -163,9 +186,13 @@ pub fn start(
 fn create<'py>(py: Python<'py>, host: &LoopHost, start: &Start) -> PyResult<Bound<'py, PyAny>> {
     let entered = start.context.enter(py)?;
     let state = start.state.bind(py);
-    let coroutine = match start.plan.steps {
-        Steps::Bare => invoke::call_view(py, &start.plan, state)?,
-        Steps::Hooks { .. } | Steps::Full => start.app.call(
+    let coroutine = match (&start.plan.steps, &start.socket) {
+        (Steps::Bare, _) => invoke::call_view(py, &start.plan, state)?,
+        (_, Some(socket)) => start.app.call(
+            intern!(py, "socket_dispatch_async"),
+            (&start.app.object, state, socket),
+        )?,
+        (Steps::Hooks { .. } | Steps::Full | Steps::Socket, None) => start.app.call(
             intern!(py, "full_dispatch_async"),
             (&start.app.object, state),
         )?,
@@ -208,7 +235,7 @@ fn finish(
                 .map(Failed::After),
             Err(error) => Some(Failed::InView(error)),
         },
-        Steps::Hooks { .. } | Steps::Full => result
+        Steps::Hooks { .. } | Steps::Full | Steps::Socket => result
             .and_then(|rendered| response::from_rendered(&rendered, reply))
             .err()
             .map(Failed::Unanswered),

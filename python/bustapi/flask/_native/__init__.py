@@ -19,6 +19,7 @@ from .pipeline import (
     session_varies,
 )
 from .planning import describe, needs_loop, table
+from .sockets import match_socket, socket_dispatch, socket_dispatch_async
 
 __all__ = [
     "answer_error",
@@ -32,10 +33,13 @@ __all__ = [
     "make_g",
     "make_request",
     "make_request_context",
+    "match_socket",
     "needs_loop",
     "open_session",
     "process_response",
     "render",
     "session_varies",
+    "socket_dispatch",
+    "socket_dispatch_async",
     "table",
 ]

@@ -6,6 +6,7 @@ import typing as t
 from inspect import iscoroutinefunction, unwrap
 
 from ...kernel.plan import locate
+from ...kernel.websocket import SocketView
 from ..wrappers import Response
 from .answer import is_stock_response
 from .planning import (
@@ -61,7 +62,14 @@ def explain(app: Flask, rule: t.Any) -> Way:
         rule: One of its rules.
     """
     if getattr(rule, "websocket", False):
-        return Way("unsupported", "inline", [Reason("WebSocket rules are not served")])
+        if not isinstance(app.view_functions.get(rule.endpoint), SocketView):
+            return Way(
+                "unsupported", "inline", [Reason("a WebSocket's view is registered with app.websocket")]
+            )
+        if not is_served_natively(app):
+            return Way("unsupported", "inline", list(_replaced(app, _DOOR)))
+        reason = Reason("a WebSocket's handshake goes through the pipeline, its messages do not")
+        return Way("pipeline", describe(app, rule).mode, [reason])
     view = app.view_functions.get(rule.endpoint)
     if view is None:
         # A common way to have a second name for a URL, of which another rule answers the requests.

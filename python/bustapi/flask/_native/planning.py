@@ -7,6 +7,7 @@ import typing as t
 
 from ...kernel.aio import is_coroutine_function
 from ...kernel.plan import JsonStyle, Mode, Spec, Table
+from ...kernel.websocket import SocketView
 from ...werkzeug.datastructures import Headers
 from .. import signals
 from ..app import Flask
@@ -102,12 +103,19 @@ def table(app: Flask) -> Table:
         request_class=app.request_class if _is_stock_request(app.request_class) else None,
         json_body_limit=_json_body_limit(app),
         headers_class=Headers if _makes_plain_responses(app) else None,
+        # Where a WSGI middleware stands in front, a handshake must not pass by it.
+        sockets=is_served_natively(app) and any(rule.websocket for rule in rules),
     )
 
 
 def describe(app: Flask, rule: t.Any) -> Spec:
     """Return how the requests of a rule are run."""
     view = app.view_functions.get(rule.endpoint)
+    if isinstance(view, SocketView):
+        # Whatever the hooks are: they run where the view does.
+        return Spec(
+            None, "task" if view.is_async else "pool", bare=False, hooks_only=False, socket=rule.websocket
+        )
     automatic = bool(getattr(rule, "provide_automatic_options", False))
     mode = _execution(app, rule)
     if view is None:

@@ -428,13 +428,16 @@ class App(Scaffold):
         now = self._generation.value
         known = self._whole_views.get(endpoint)
         if known is None or known[0] != now:
-            names: list[str | None] = [None]
-            blueprint, dot, _ = endpoint.rpartition(".")
-            if dot:
-                names += reversed(_split_blueprint_path(blueprint))
-            around = [function for name in names for function in registry.get(name, ())]
-            known = self._whole_views[endpoint] = (now, compose(view, around))
+            known = self._whole_views[endpoint] = (now, compose(view, self._functions_around(endpoint)))
         return known[1]
+
+    def _functions_around(self, endpoint: str) -> list[t.Callable[..., t.Any]]:
+        """The functions around the view of an endpoint, outermost first."""
+        names: list[str | None] = [None]
+        blueprint, dot, _ = endpoint.rpartition(".")
+        if dot:
+            names += reversed(_split_blueprint_path(blueprint))
+        return [function for name in names for function in self.middleware_funcs.get(name, ())]
 
     def inject_url_defaults(self, endpoint: str, values: dict[str, t.Any]) -> None:
         """Run the `url_defaults` functions for a URL that is to be built.

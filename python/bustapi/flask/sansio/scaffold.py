@@ -8,6 +8,7 @@ import typing as t
 from functools import update_wrapper
 
 from ...kernel.registry import Generation, RegistryDefaultDict, RegistryDict
+from ...kernel.websocket import SocketView
 from ...werkzeug.exceptions import HTTPException, default_exceptions
 from ...werkzeug.utils import cached_property
 from .. import typing as ft
@@ -217,6 +218,45 @@ class Scaffold:
 
         def register(f: T_route) -> T_route:
             self.add_url_rule(rule, options.pop("endpoint", None), f, **options)
+            return f
+
+        return register
+
+    @setupmethod
+    def websocket(
+        self,
+        rule: str,
+        *,
+        endpoint: str | None = None,
+        origins: str | t.Iterable[str] | None = None,
+        subprotocols: t.Iterable[str] = (),
+        **options: t.Any,
+    ) -> t.Callable[[F], F]:
+        """Register the decorated function for WebSockets: it gets the socket, then the URL's values by name.
+
+        A coroutine function gets a `WebSocket`, a plain one, which runs in the pool, a `SyncWebSocket`. Functions
+        before the request run at the handshake, and an answer of theirs, or of the view before it accepts, is sent as
+        plain HTTP. BustAPI only.
+
+        Args:
+            rule: The URL rule, such as `/ws/<room>`.
+            endpoint: The endpoint; the function's name when not given.
+            origins: Origins besides the own host's whose pages may connect, such as `["https://example.com"]`; `"*"`
+                lets all in. `app.config["WEBSOCKET_ORIGINS"]` when not given, and the own host's alone without that.
+            subprotocols: What the function speaks, the preferred one first.
+            options: What a routing rule takes.
+        """
+
+        def register(f: F) -> F:
+            view = SocketView(f, origins, subprotocols)
+            self.add_url_rule(
+                rule,
+                endpoint,
+                view,
+                provide_automatic_options=False,
+                websocket=True,
+                **options,
+            )
             return f
 
         return register

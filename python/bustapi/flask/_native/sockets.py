@@ -1,0 +1,219 @@
+"""A WebSocket's way through the application: handshake as a request, then the view for as long as it lasts.
+
+Up to `accept` it is a request like any other, hooks included, and what they or the view return or raise is answered
+over HTTP. From there on the answer is sent: the request's contexts stay until the view ends, its teardown functions
+run then, and functions after the request do not run at all, since there is no response for them.
+"""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+from functools import partial
+
+from ...kernel.around import compose
+from ...kernel.websocket import (
+    GOING_AWAY,
+    INTERNAL,
+    NORMAL,
+    POLICY,
+    SocketView,
+    SyncWebSocket,
+    WebSocket,
+    WebSocketDisconnect,
+    may_connect,
+)
+from ...werkzeug.exceptions import Forbidden, HTTPException
+from ..signals import got_request_exception, request_started
+from .answer import render
+from .pipeline import (
+    _call,
+    _end,
+    _enter,
+    _finalize,
+    _handle_exception,
+    _handle_user_exception,
+    _preprocess,
+    _send,
+    end_request,
+)
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ..._core import Socket
+    from ...kernel.plan import Rendered, RequestState
+    from ..app import Flask
+    from ..wrappers import Request
+    from .contexts import NativeRequestContext
+
+#: The answer to a handshake that was accepted is on its way already: this one goes nowhere.
+_ACCEPTED: Rendered = (200, None, [], b"")
+
+
+def match_socket(app: Flask, state: RequestState) -> t.Any:
+    """Return the WebSocket rule of a handshake, matched; None if there is none, which the pipeline answers."""
+    context = state.request_context
+    adapter = context.url_adapter
+    if adapter is None:
+        return None
+    try:
+        rule, values = adapter.match(return_rule=True)
+    except HTTPException:
+        return None
+    if not rule.websocket or not isinstance(app.view_functions.get(rule.endpoint), SocketView):
+        # One that was registered as a view is called as a view.
+        return None
+    state.url_rule, state.view_args = rule, values
+    request = context.request
+    request.url_rule, request.view_args = rule, values
+    return rule
+
+
+def socket_dispatch(app: Flask, state: RequestState, socket: Socket) -> Rendered:
+    """Run a WebSocket whose view is a plain function, on the calling thread."""
+    failure: BaseException | None = None
+    ws: SyncWebSocket | None = None
+    try:
+        try:
+            context = _enter(app, state)
+            view = t.cast("SocketView", app.view_functions[_endpoint(context)])
+            ws = SyncWebSocket(socket, **_parts(app, context, view))
+            try:
+                app._got_first_request = True
+                if request_started.receivers:
+                    request_started.send(app, _async_wrapper=app.ensure_sync)
+                _check_origin(app, context.request, view)
+                value = app.preprocess_request()
+                if value is None:
+                    value = _whole(app, context, view, ws)(**(context.request.view_args or {}))
+            except Exception as error:
+                if ws.accepted:
+                    failure = _close_for(ws, error)
+                    if failure is not None:
+                        _log(app, error)
+                    return _ACCEPTED
+                value = app.handle_user_exception(error)
+            if ws.accepted:
+                ws.close(NORMAL)
+                return _ACCEPTED
+            response = app.finalize_request(_refusal(value))
+        except Exception as error:
+            failure = error
+            response = app.handle_exception(error)
+        return render(app, state, response)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        if ws is not None and ws.accepted:
+            ws.close(INTERNAL)
+        if failure is not None and app.should_ignore_error(failure):
+            failure = None
+        end_request(app, state, failure)
+
+
+async def socket_dispatch_async(app: Flask, state: RequestState, socket: Socket) -> Rendered:
+    """Run a WebSocket whose view is a coroutine function."""
+    failure: BaseException | None = None
+    ws: WebSocket | None = None
+    try:
+        try:
+            context = _enter(app, state)
+            request = context.request
+            view = t.cast("SocketView", app.view_functions[_endpoint(context)])
+            ws = WebSocket(socket, **_parts(app, context, view))
+            try:
+                app._got_first_request = True
+                await _send(request_started, app)
+                _check_origin(app, request, view)
+                value = await _preprocess(app, request)
+                if value is None:
+                    value = await _call(_whole(app, context, view, ws), **(request.view_args or {}))
+            except Exception as error:
+                if ws.accepted:
+                    failure = _close_for(ws, error)
+                    if failure is not None:
+                        await _send(got_request_exception, app, exception=error)
+                        app.log_exception(t.cast(t.Any, sys.exc_info()))
+                    return _ACCEPTED
+                value = await _handle_user_exception(app, request, error)
+            if ws.accepted:
+                await ws.close(NORMAL)
+                return _ACCEPTED
+            response = await _finalize(app, context, _refusal(value))
+        except Exception as error:
+            failure = error
+            response = await _handle_exception(app, state.request_context, error)
+        return render(app, state, response)
+    except BaseException as error:
+        failure = error
+        raise
+    finally:
+        if ws is not None and ws.accepted:
+            # Only a cancelled task comes here with it open: the server stops.
+            ws._close(GOING_AWAY, "")
+        if failure is not None and app.should_ignore_error(failure):
+            failure = None
+        await _end(app, state, failure)
+
+
+def _endpoint(context: NativeRequestContext) -> str:
+    # Matched, or this would not run.
+    return t.cast(str, context.request.endpoint)
+
+
+def _parts(app: Flask, context: NativeRequestContext, view: SocketView) -> dict[str, t.Any]:
+    return {
+        "speaks": view.subprotocols,
+        "json": app.json,
+        "on_accept": partial(_session_fields, app, context),
+    }
+
+
+def _whole(app: Flask, context: NativeRequestContext, view: SocketView, ws: t.Any) -> Callable[..., t.Any]:
+    """The view with its socket, and with the functions around it."""
+    return t.cast(
+        "Callable[..., t.Any]",
+        compose(partial(view.view, ws), app._functions_around(_endpoint(context))),
+    )
+
+
+def _session_fields(app: Flask, context: NativeRequestContext) -> list[tuple[str, str]]:
+    """The cookies of a session that was changed before the handshake was accepted: its answer takes them along."""
+    interface, session = app.session_interface, context._session
+    if interface.is_null_session(session):
+        return []
+    response = app.response_class()
+    interface.save_session(app, session, response)
+    return [("Set-Cookie", value) for value in response.headers.getlist("Set-Cookie")]
+
+
+def _check_origin(app: Flask, request: Request, view: SocketView) -> None:
+    allowed = view.origins
+    if allowed is None:
+        allowed = app.config.get("WEBSOCKET_ORIGINS")
+    if not may_connect(request.headers.get("Origin"), request.host, allowed):
+        raise Forbidden("WebSockets are not opened for pages of this origin.")
+
+
+def _refusal(value: t.Any) -> t.Any:
+    return Forbidden("The WebSocket was not accepted.") if value is None else value
+
+
+def _close_for(ws: WebSocket | SyncWebSocket, error: Exception) -> Exception | None:
+    """Close an accepted socket for an exception of its view; return it if it is one to be told of."""
+    if isinstance(error, WebSocketDisconnect):
+        ws._close(NORMAL, "")
+        return None
+    if isinstance(error, HTTPException) and error.code is not None and error.code < 500:
+        ws._close(POLICY, error.name)
+        return None
+    ws._close(INTERNAL, "")
+    return error
+
+
+def _log(app: Flask, error: Exception) -> None:
+    if got_request_exception.receivers:
+        got_request_exception.send(app, _async_wrapper=app.ensure_sync, exception=error)
+    app.log_exception(t.cast(t.Any, sys.exc_info()))

@@ -1,0 +1,343 @@
+//! A connection after its upgrade to WebSocket (RFC 6455): what it received waits here until the service takes it.
+//!
+//! ```text
+//!  Open ──close()──▶ CloseSent ──peer's close frame, or no answer in time──▶ Phase::Closing
+//!    └── peer's close frame (echoed), a fault (told), the peer's FIN ───────────▲
+//! ```
+//!
+//! Pings are answered here. Reading stops while events wait for the service or the outbox is full, so a peer gets no
+//! further than the application.
+
+use super::{Conn, Phase, Progress, Shared};
+use crate::buf::{Inbox, Outbox, Segment};
+use crate::config::Config;
+use crate::h1::ReplyLength;
+use crate::ws::{
+    self, CloseReason, Decoder, Event, GOING_AWAY, Handshake, Limits, Message, Opcode, Role,
+};
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// Events that wait for the service; past it the connection is not read.
+const EVENTS: usize = 64;
+
+/// What the service is told of a connection.
+#[derive(Debug)]
+pub enum SocketEvent {
+    Message(Message),
+    /// The last one. A connection that goes without it ended abnormally.
+    Closed(CloseReason),
+}
+
+#[derive(Debug)]
+pub(super) struct Upgraded {
+    decoder: Decoder,
+    events: VecDeque<SocketEvent>,
+    stage: Stage,
+    /// Bytes came since the last beat.
+    heard: bool,
+    /// A message went either way since the last beat.
+    active: bool,
+    awaits_pong: bool,
+    /// How long no message went either way, as of the last beat.
+    idle: Duration,
+    /// How long the present wait for a beat is.
+    wait: Duration,
+    /// The wait has another length than the one that the timer knows.
+    stale: bool,
+    wants_room: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Open,
+    CloseSent,
+}
+
+impl Conn {
+    /// Answers the handshake that the service has with 101; the connection is then a WebSocket's.
+    pub fn upgrade<'a>(
+        &mut self,
+        shared: &mut Shared,
+        handshake: &Handshake,
+        protocol: Option<&[u8]>,
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+    ) {
+        if self.phase != Phase::Serving {
+            return;
+        }
+        let extension = handshake.agreed.map(|agreed| agreed.to_field());
+        let extension = extension.as_deref().map(str::as_bytes);
+        let ours: [(&[u8], Option<&[u8]>); 5] = [
+            (b"Upgrade", Some(b"websocket")),
+            (b"Connection", Some(b"Upgrade")),
+            (b"Sec-WebSocket-Accept", Some(&handshake.accept)),
+            (b"Sec-WebSocket-Protocol", protocol),
+            (b"Sec-WebSocket-Extensions", extension),
+        ];
+        let ours = ours
+            .into_iter()
+            .filter_map(|(name, value)| Some((name, value?)));
+        let engine = &mut self.engine;
+        self.outbox.append(|out| {
+            engine.encode_head(
+                out,
+                101,
+                None,
+                ours.chain(fields.map(shorter)),
+                ReplyLength::Known(0),
+                true,
+                &shared.date,
+            )
+        });
+        let config = &shared.config;
+        let limits = Limits {
+            frame: config.websocket_max_frame,
+            message: config.websocket_max_message,
+        };
+        let decoder = Decoder::new(Role::Server, limits, handshake.agreed.as_ref());
+        self.upgraded = Some(Box::new(Upgraded {
+            decoder,
+            events: VecDeque::new(),
+            stage: Stage::Open,
+            heard: true,
+            active: true,
+            awaits_pong: false,
+            idle: Duration::ZERO,
+            wait: Duration::ZERO,
+            stale: true,
+            wants_room: false,
+        }));
+        self.phase = Phase::WebSocket;
+        if self.read_closed {
+            self.close(shared);
+        } else if shared.draining {
+            self.go_away();
+        }
+    }
+
+    /// The service follows this connection: it hears of its end, whatever that is.
+    pub fn follow(&mut self) {
+        self.followed = true;
+    }
+
+    /// Something waits for the service.
+    #[must_use]
+    pub fn has_events(&self) -> bool {
+        self.upgraded
+            .as_ref()
+            .is_some_and(|upgraded| !upgraded.events.is_empty())
+    }
+
+    pub fn take_event(&mut self) -> Option<SocketEvent> {
+        self.upgraded.as_mut()?.events.pop_front()
+    }
+
+    /// Gives back what was taken and has no place.
+    pub fn return_event(&mut self, event: SocketEvent) {
+        if let Some(upgraded) = &mut self.upgraded {
+            upgraded.events.push_front(event);
+        }
+    }
+
+    /// Sends whole frames: `parts`, then `frames`, which is left empty.
+    pub fn send_frames(&mut self, parts: &mut Vec<Segment>, frames: &mut Vec<u8>) {
+        if let Some(upgraded) = self.upgraded.as_mut()
+            && upgraded.stage == Stage::Open
+            && self.phase == Phase::WebSocket
+        {
+            upgraded.active = true;
+            for part in parts.drain(..) {
+                self.outbox.push(part);
+            }
+            self.outbox.append(|out| out.extend_from_slice(frames));
+        }
+        frames.clear();
+    }
+
+    /// Begins the closing handshake.
+    pub fn close_socket(&mut self, code: u16, reason: &str) {
+        if let Some(upgraded) = self.upgraded.as_mut()
+            && upgraded.stage == Stage::Open
+            && self.phase == Phase::WebSocket
+        {
+            upgraded.stage = Stage::CloseSent;
+            upgraded.stale = true;
+            self.outbox
+                .append(|out| ws::encode_close(out, code, reason));
+        }
+    }
+
+    /// The server stops: tells the peer and the service. `true`: the service has to hear of it.
+    pub(crate) fn go_away(&mut self) -> bool {
+        self.end_by_server("the server stops")
+    }
+
+    /// Asks to be told when the outbox has room again.
+    pub fn want_room(&mut self) {
+        if let Some(upgraded) = &mut self.upgraded {
+            upgraded.wants_room = true;
+        }
+    }
+
+    /// There is room that was asked for.
+    pub(crate) fn take_room(&mut self, shared: &Shared) -> bool {
+        let has_room = self.has_room(shared);
+        self.upgraded
+            .as_mut()
+            .is_some_and(|upgraded| has_room && std::mem::take(&mut upgraded.wants_room))
+    }
+
+    /// How long to wait for the next beat, if that was not asked since it changed; `Some(None)`: for ever.
+    pub(crate) fn next_beat(&mut self, config: &Config, anew: bool) -> Option<Option<Duration>> {
+        let upgraded = self.upgraded.as_mut()?;
+        if !anew && !upgraded.stale {
+            return None;
+        }
+        upgraded.stale = false;
+        let heartbeat = match upgraded.stage {
+            Stage::CloseSent => Some(config.websocket_close_timeout),
+            Stage::Open if upgraded.awaits_pong => Some(config.websocket_ping_timeout),
+            Stage::Open => config.websocket_ping_interval,
+        };
+        let idle = match upgraded.stage {
+            Stage::CloseSent => None,
+            Stage::Open => config
+                .websocket_idle_timeout
+                .map(|most| most.saturating_sub(upgraded.idle)),
+        };
+        let wait = match (heartbeat, idle) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        };
+        upgraded.wait = wait.unwrap_or_default();
+        Some(wait)
+    }
+
+    /// The wait is over.
+    pub(crate) fn beat(&mut self, shared: &mut Shared) {
+        let Some(upgraded) = self.upgraded.as_mut() else {
+            return;
+        };
+        // One that waits for the application was not listened to.
+        let silent = !std::mem::take(&mut upgraded.heard) && upgraded.events.is_empty();
+        upgraded.idle = if std::mem::take(&mut upgraded.active) {
+            Duration::ZERO
+        } else {
+            upgraded.idle + upgraded.wait
+        };
+        let config = &shared.config;
+        let is_idle = config
+            .websocket_idle_timeout
+            .is_some_and(|most| upgraded.idle >= most);
+        match upgraded.stage {
+            Stage::CloseSent => self.abort(shared),
+            Stage::Open if silent && upgraded.awaits_pong => self.abort(shared),
+            Stage::Open if is_idle => {
+                self.end_by_server("no message for too long");
+            }
+            Stage::Open => {
+                upgraded.awaits_pong = silent && config.websocket_ping_interval.is_some();
+                if upgraded.awaits_pong {
+                    self.outbox
+                        .append(|out| ws::encode_control(out, Opcode::Ping, &[]));
+                }
+            }
+        }
+    }
+
+    /// What was received and not taken, when the connection goes.
+    pub(crate) fn take_followed(&mut self) -> Option<VecDeque<SocketEvent>> {
+        self.followed.then(|| {
+            self.upgraded
+                .take()
+                .map(|upgraded| upgraded.events)
+                .unwrap_or_default()
+        })
+    }
+
+    /// Reads unread bytes until enough events wait.
+    pub(super) fn advance_socket(&mut self, shared: &mut Shared) -> Progress {
+        let Some(upgraded) = self.upgraded.as_mut() else {
+            return Progress::Waiting;
+        };
+        while !self.inbox.is_empty()
+            && upgraded.events.len() < EVENTS
+            && self.outbox.len() <= shared.config.max_outbox
+        {
+            upgraded.heard = true;
+            let step = upgraded.decoder.handle(self.inbox.bytes());
+            self.inbox.consume(step.consumed);
+            match step.event {
+                Event::Incomplete => break,
+                Event::Message(message) => {
+                    upgraded.active = true;
+                    // RFC 6455 1.4: after our close frame we are not interested.
+                    if upgraded.stage == Stage::Open {
+                        upgraded.events.push_back(SocketEvent::Message(message));
+                    }
+                }
+                Event::Ping => pong(&mut self.outbox, upgraded.decoder.control()),
+                Event::Pong => {}
+                Event::Close(reason) => {
+                    if upgraded.stage == Stage::Open {
+                        self.outbox
+                            .append(|out| ws::encode_close(out, reason.code, ""));
+                        upgraded.events.push_back(SocketEvent::Closed(reason));
+                    }
+                    self.end_reading();
+                    break;
+                }
+                Event::Fail(error) => {
+                    if upgraded.stage == Stage::Open {
+                        let text = error.to_string();
+                        let code = error.close_code();
+                        self.outbox.append(|out| ws::encode_close(out, code, &text));
+                        let reason = CloseReason::new(code, &text);
+                        upgraded.events.push_back(SocketEvent::Closed(reason));
+                    }
+                    self.end_reading();
+                    break;
+                }
+            }
+        }
+        if self.has_events() {
+            Progress::Ready
+        } else {
+            Progress::Waiting
+        }
+    }
+
+    /// Whether more may be read.
+    pub(super) fn socket_wants_bytes(&self) -> bool {
+        !self.has_events()
+    }
+
+    fn end_by_server(&mut self, why: &str) -> bool {
+        match &mut self.upgraded {
+            Some(upgraded) if upgraded.stage == Stage::Open && self.phase == Phase::WebSocket => {
+                let reason = CloseReason::new(GOING_AWAY, why);
+                upgraded.events.push_back(SocketEvent::Closed(reason));
+            }
+            _ => return false,
+        }
+        self.close_socket(GOING_AWAY, why);
+        true
+    }
+
+    /// The closing handshake is done, as far as it will be: RFC 6455 7.1.1, the server closes first.
+    fn end_reading(&mut self) {
+        self.phase = Phase::Closing;
+        self.inbox = Inbox::Empty;
+    }
+}
+
+fn shorter<'short, 'long: 'short>(
+    field: (&'long [u8], &'long [u8]),
+) -> (&'short [u8], &'short [u8]) {
+    field
+}
+
+fn pong(outbox: &mut Outbox, payload: &[u8]) {
+    outbox.append(|out| ws::encode_control(out, Opcode::Pong, payload));
+}
