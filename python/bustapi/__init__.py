@@ -50,6 +50,8 @@ if t.TYPE_CHECKING:
     from .flask import template_rendered as template_rendered
     from .flask import url_for as url_for
     from .kernel.channel import Channel as Channel
+    from .kernel.channel import SlowConsumer as SlowConsumer
+    from .kernel.redis_channel import RedisChannel as RedisChannel
     from .kernel.websocket import SyncWebSocket as SyncWebSocket
     from .kernel.websocket import WebSocket as WebSocket
     from .kernel.websocket import WebSocketDisconnect as WebSocketDisconnect
@@ -61,8 +63,10 @@ __all__ = [
     "Channel",
     "Config",
     "Flask",
+    "RedisChannel",
     "Request",
     "Response",
+    "SlowConsumer",
     "SyncWebSocket",
     "WebSocket",
     "WebSocketDisconnect",
@@ -106,6 +110,8 @@ __all__ = [
 #: Names of ours that belong to no dialect, by the module that has them.
 _KERNEL = {
     "Channel": "channel",
+    "RedisChannel": "redis_channel",
+    "SlowConsumer": "channel",
     "SyncWebSocket": "websocket",
     "WebSocket": "websocket",
     "WebSocketDisconnect": "websocket",

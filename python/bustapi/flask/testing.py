@@ -19,6 +19,8 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
     from click.testing import Result
 
+    from ..serve.live import LiveServer
+    from ..serve.socket_client import SocketClient
     from ..werkzeug.test import TestResponse
     from .app import Flask
     from .sessions import SessionMixin
@@ -107,6 +109,57 @@ class FlaskClient(Client):
             "REMOTE_ADDR": "127.0.0.1",
             "HTTP_USER_AGENT": f"Werkzeug/{_get_werkzeug_version()}",
         }
+
+    def websocket(
+        self,
+        path: str,
+        *,
+        headers: t.Mapping[str, str] | None = None,
+        subprotocols: t.Iterable[str] = (),
+        timeout: float = 10.0,
+        server: LiveServer | None = None,
+        **settings: t.Any,
+    ) -> SocketClient:
+        """Open a WebSocket with the client's cookies; to be used as a context manager.
+
+        The application is served on a free port of 127.0.0.1 while the block runs: WebSockets are the server's.
+
+        Args:
+            path: Path and query.
+            headers: Further header fields of the handshake, such as `Origin`.
+            subprotocols: What the client speaks, the preferred one first.
+            timeout: How long anything may take, in seconds.
+            server: A server that runs already, to be left running.
+            settings: Settings of the server (see `bustapi.serve.settings.Settings`).
+
+        Raises:
+            HandshakeRefused: When the block is entered: the application answered over HTTP.
+
+        BustAPI only.
+        """
+        # Not needed by tests of views.
+        from ..serve.live import LiveServer
+        from ..serve.socket_client import SocketClient
+
+        environ = EnvironBuilder(self.application, path).get_environ()
+        self._add_cookies_to_wsgi(environ)
+        fields = dict(headers or {})
+        if "HTTP_COOKIE" in environ:
+            fields.setdefault("Cookie", environ["HTTP_COOKIE"])
+
+        def keep_cookies(set_cookies: list[str]) -> None:
+            self._update_cookies_from_response(environ["SERVER_NAME"], environ["PATH_INFO"], set_cookies)
+
+        return SocketClient(
+            server or LiveServer(self.application, **settings),
+            path,
+            host=environ["HTTP_HOST"],
+            fields=fields,
+            subprotocols=tuple(subprotocols),
+            timeout=timeout,
+            owns_server=server is None,
+            keep_cookies=keep_cookies,
+        )
 
     @contextmanager
     def session_transaction(self, *args: t.Any, **kwargs: t.Any) -> t.Iterator[SessionMixin]:

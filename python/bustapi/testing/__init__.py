@@ -8,10 +8,12 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
+    from ..serve.socket_client import HandshakeRefused as HandshakeRefused
+    from ..serve.socket_client import SocketClient as SocketClient
     from .client import TestClient as TestClient
     from .live import LiveServer as LiveServer
 
-__all__ = ["LiveServer", "TestClient"]
+__all__ = ["HandshakeRefused", "LiveServer", "SocketClient", "TestClient"]
 
 
 def __getattr__(name: str) -> t.Any:
@@ -24,4 +26,8 @@ def __getattr__(name: str) -> t.Any:
         from .live import LiveServer
 
         return LiveServer
+    if name in ("HandshakeRefused", "SocketClient"):
+        from ..serve import socket_client
+
+        return getattr(socket_client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -15,6 +15,7 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from ..flask import Flask
+    from ..serve.socket_client import SocketClient
 
 #: How long an answer may take, in seconds.
 _TIMEOUT = 30.0
@@ -68,6 +69,14 @@ class TestClient(FlaskClient):
             return
         self.application = self.server.app
         self.server.stop()
+
+    def websocket(self, path: str, **options: t.Any) -> SocketClient:
+        """Open a WebSocket: on the client's server if it has one, else on a server for it; see the base class."""
+        if self.server is not None:
+            if not isinstance(self.application, _Wire):
+                raise RuntimeError("A served client opens WebSockets within its 'with' block.")
+            options["server"] = self.server
+        return super().websocket(path, **options)
 
     def run_wsgi_app(self, environ: WSGIEnvironment, buffered: bool = False) -> t.Any:
         """Send one request; see the base class.

@@ -11,13 +11,15 @@ use pyo3::types::PyDict;
 use smallvec::SmallVec;
 use std::sync::Arc;
 
+/// What is to be called, each with the context to call it in; nearly always the one task that waits.
+type Callbacks = SmallVec<[(Py<PyAny>, Option<Py<PyAny>>); 1]>;
+
 #[pyclass(module = "bustapi._core", weakref)]
 pub struct Waiter {
     link: Arc<Link>,
     blocking: bool,
     outcome: Outcome,
-    /// Each with the context to be called in.
-    callbacks: SmallVec<[(Py<PyAny>, Option<Py<PyAny>>); 1]>,
+    callbacks: Callbacks,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,10 +47,7 @@ impl Waiter {
     }
 
     /// Ends the wait; the callbacks, if this is its end.
-    fn finish(
-        slf: &Bound<'_, Self>,
-        outcome: Outcome,
-    ) -> SmallVec<[(Py<PyAny>, Option<Py<PyAny>>); 1]> {
+    fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> Callbacks {
         match slf.try_borrow_mut() {
             Ok(mut this) if this.outcome == Outcome::Pending => {
                 this.outcome = outcome;
@@ -59,10 +58,7 @@ impl Waiter {
     }
 
     /// Has the loop call the callbacks in its next round.
-    fn schedule(
-        slf: &Bound<'_, Self>,
-        callbacks: SmallVec<[(Py<PyAny>, Option<Py<PyAny>>); 1]>,
-    ) -> PyResult<()> {
+    fn schedule(slf: &Bound<'_, Self>, callbacks: Callbacks) -> PyResult<()> {
         let py = slf.py();
         if callbacks.is_empty() {
             return Ok(());
