@@ -69,12 +69,12 @@ pub struct Config {
     pub websocket_max_queue: usize,
     /// Whether messages are compressed for clients that offer it.
     pub websocket_compression: Compression,
-    /// Silence of a WebSocket's client after which it is sent a ping; `None`: never.
-    pub websocket_ping_interval: Option<Duration>,
+    /// Silence of a WebSocket's client after which it is sent a ping; zero: never.
+    pub websocket_ping_interval: Duration,
     /// How long the client has to answer a ping, with anything.
     pub websocket_ping_timeout: Duration,
-    /// How long no message may go either way; `None`: for ever.
-    pub websocket_idle_timeout: Option<Duration>,
+    /// How long no message may go either way; zero: for ever.
+    pub websocket_idle_timeout: Duration,
     /// How long the client has to answer a close frame.
     pub websocket_close_timeout: Duration,
 }
@@ -111,9 +111,9 @@ impl Default for Config {
             websocket_max_frame: usize::MAX,
             websocket_max_queue: 32,
             websocket_compression: Compression::Shared,
-            websocket_ping_interval: Some(Duration::from_secs(20)),
+            websocket_ping_interval: Duration::from_secs(20),
             websocket_ping_timeout: Duration::from_secs(20),
-            websocket_idle_timeout: None,
+            websocket_idle_timeout: Duration::from_secs(0),
             websocket_close_timeout: Duration::from_secs(5),
         }
     }

@@ -198,12 +198,11 @@ impl Conn {
         let heartbeat = match upgraded.stage {
             Stage::CloseSent => Some(config.websocket_close_timeout),
             Stage::Open if upgraded.awaits_pong => Some(config.websocket_ping_timeout),
-            Stage::Open => config.websocket_ping_interval,
+            Stage::Open => unless_zero(config.websocket_ping_interval),
         };
         let idle = match upgraded.stage {
             Stage::CloseSent => None,
-            Stage::Open => config
-                .websocket_idle_timeout
+            Stage::Open => unless_zero(config.websocket_idle_timeout)
                 .map(|most| most.saturating_sub(upgraded.idle)),
         };
         let wait = match (heartbeat, idle) {
@@ -227,9 +226,8 @@ impl Conn {
             upgraded.idle + upgraded.wait
         };
         let config = &shared.config;
-        let is_idle = config
-            .websocket_idle_timeout
-            .is_some_and(|most| upgraded.idle >= most);
+        let is_idle =
+            unless_zero(config.websocket_idle_timeout).is_some_and(|most| upgraded.idle >= most);
         match upgraded.stage {
             Stage::CloseSent => self.abort(shared),
             Stage::Open if silent && upgraded.awaits_pong => self.abort(shared),
@@ -237,7 +235,7 @@ impl Conn {
                 self.end_by_server("no message for too long");
             }
             Stage::Open => {
-                upgraded.awaits_pong = silent && config.websocket_ping_interval.is_some();
+                upgraded.awaits_pong = silent && !config.websocket_ping_interval.is_zero();
                 if upgraded.awaits_pong {
                     self.outbox
                         .append(|out| ws::encode_control(out, Opcode::Ping, &[]));
@@ -336,6 +334,10 @@ fn shorter<'short, 'long: 'short>(
     field: (&'long [u8], &'long [u8]),
 ) -> (&'short [u8], &'short [u8]) {
     field
+}
+
+fn unless_zero(time: Duration) -> Option<Duration> {
+    (!time.is_zero()).then_some(time)
 }
 
 fn pong(outbox: &mut Outbox, payload: &[u8]) {

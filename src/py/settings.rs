@@ -76,13 +76,11 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
         "websocket_close_timeout",
         &mut config.websocket_close_timeout,
     )?;
-    // Zero turns these off, and so does None, which is not their default.
-    let mut interval = config.websocket_ping_interval.unwrap_or_default();
-    time("websocket_ping_interval", &mut interval)?;
-    config.websocket_ping_interval = (!interval.is_zero()).then_some(interval);
-    let mut idle = config.websocket_idle_timeout.unwrap_or_default();
-    time("websocket_idle_timeout", &mut idle)?;
-    config.websocket_idle_timeout = (!idle.is_zero()).then_some(idle);
+    time(
+        "websocket_ping_interval",
+        &mut config.websocket_ping_interval,
+    )?;
+    time("websocket_idle_timeout", &mut config.websocket_idle_timeout)?;
     if let Some(value) = present(settings, "websocket_compression")? {
         config.websocket_compression = match value.extract::<&str>()? {
             "off" => Compression::Off,
