@@ -18,6 +18,9 @@ use crate::ws::{
 use std::collections::VecDeque;
 use std::time::Duration;
 
+#[cfg(test)]
+mod tests;
+
 /// Events that wait for the service; past it the connection is not read.
 const EVENTS: usize = 64;
 
@@ -83,7 +86,7 @@ impl Conn {
             engine.encode_head(
                 out,
                 101,
-                None,
+                Some(b"Switching Protocols"),
                 ours.chain(fields.map(shorter)),
                 ReplyLength::Known(0),
                 true,

@@ -324,6 +324,7 @@ impl Link {
     pub fn fill(&self, conn: &mut Conn) -> Vec<Py<Waiter>> {
         let mut state = self.lock();
         state.notified = true;
+        state.starved = false;
         let mut woken = Vec::new();
         while let Some(event) = conn.take_event() {
             let is_full =

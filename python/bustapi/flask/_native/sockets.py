@@ -80,7 +80,8 @@ def socket_dispatch(app: Flask, state: RequestState, socket: Socket) -> Rendered
             view = t.cast("SocketView", app.view_functions[_endpoint(context)])
             ws = SyncWebSocket(socket, **_parts(app, context, view))
             try:
-                app._got_first_request = True
+                if not app._got_first_request:
+                    app._got_first_request = True
                 if request_started.receivers:
                     request_started.send(app, _async_wrapper=app.ensure_sync)
                 _check_origin(app, context.request, view)
@@ -124,7 +125,8 @@ async def socket_dispatch_async(app: Flask, state: RequestState, socket: Socket)
             view = t.cast("SocketView", app.view_functions[_endpoint(context)])
             ws = WebSocket(socket, **_parts(app, context, view))
             try:
-                app._got_first_request = True
+                if not app._got_first_request:
+                    app._got_first_request = True
                 await _send(request_started, app)
                 _check_origin(app, request, view)
                 value = await _preprocess(app, request)
