@@ -20,7 +20,7 @@ CARGO_FUZZ := $(shell command -v cargo-fuzz || echo .tools/bin/cargo-fuzz)
 FUZZ := RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ)
 CLIPPY := -D warnings -D clippy::undocumented_unsafe_blocks
 
-.PHONY: help run test test-all test-extensions suites matrix check bench soak fuzz fuzz-build wheel clean
+.PHONY: help run test test-all test-extensions autobahn suites matrix check bench soak fuzz fuzz-build wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -28,6 +28,7 @@ help:
 	@echo "make test      build, then cargo test and pytest"
 	@echo "make test-all  a wheel and the test suite for every CPython >= 3.9 found"
 	@echo "make test-extensions  real Flask extensions on us and on Flask (redis-server, PostgreSQL)"
+	@echo "make autobahn  the Autobahn WebSocket suite, groups 1-7 and 10 (needs python2.7)"
 	@echo "make suites    the extensions' own test suites (needs SUITE_RUNNER)"
 	@echo "make matrix    docs/extensions.md from the results of the two"
 	@echo "make check     formatting, lints, types, stubs"
@@ -67,6 +68,11 @@ SUITE_RESULTS := target/suites.json
 test-extensions: $(BIN)/maturin
 	$(BIN)/maturin develop --quiet --extras dev,test,extensions
 	$(BIN)/python -m pytest tests/python/extensions --junit-xml=$(EXTENSION_RESULTS) $(TEST_ARGS)
+
+AUTOBAHN_ARGS ?=
+
+autobahn: develop
+	$(BIN)/python tests/autobahn $(AUTOBAHN_ARGS)
 
 # Every suite with the real packages uninstalled, and with them imported first.
 suites: $(BIN)/maturin

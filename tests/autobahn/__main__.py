@@ -45,15 +45,27 @@ def application() -> BustAPI:
     return app
 
 
-def install(folder: Path, python: str) -> Path | None:
+def python2(named: str) -> str | None:
+    """A Python 2.7 that runs: the one that is named, or one of pyenv's, whose names on PATH may stand for nothing."""
+    known = [named, *map(str, sorted(Path.home().glob(".pyenv/versions/2.7*/bin/python2.7")))]
+    for python in known:
+        found = shutil.which(python)
+        if found and subprocess.run([found, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0:
+            return found
+    return None
+
+
+def install(folder: Path, named: str) -> Path | None:
     """The suite's program, installed if need be; None where it cannot be had."""
     program = folder / "bin" / "wstest"
     if program.exists():
         return program
-    if shutil.which(python) is None:
+    python = python2(named)
+    if python is None:
         return None
     for command in (
-        [python, "-m", "virtualenv", str(folder)],
+        [python, "-m", "pip", "install", "--quiet", "--user", "virtualenv<20.22"],
+        [python, "-m", "virtualenv", "--quiet", str(folder)],
         [str(folder / "bin" / "pip"), "install", "--quiet", "autobahntestsuite"],
     ):
         if subprocess.run(command, stdout=sys.stderr).returncode:
