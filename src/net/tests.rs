@@ -1,5 +1,7 @@
 //! The reactor over real sockets, with a service written in Rust.
 
+mod readers;
+
 use super::*;
 use crate::buf::{Budget, Payload};
 use crate::config::Config;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Echoes bodies; `/stream` streams, `/large` sends by reference.
+/// Echoes bodies; `/stream` streams, `/large` sends by reference, `/middle` as much as the system holds for a client.
 struct Echo;
 
 struct Large(Vec<u8>);
@@ -57,6 +59,9 @@ impl Service for Echo {
                 b"/large" => {
                     let body = Box::new(Large(vec![b'x'; 4 * 1024 * 1024]));
                     conn.reply_payload(shared, 200, None, fields.into_iter(), body);
+                }
+                b"/middle" => {
+                    conn.reply(shared, 200, None, fields.into_iter(), &[b'x'; 64 * 1024]);
                 }
                 _ => conn.reply(shared, 200, None, fields.into_iter(), request.body.bytes()),
             }
