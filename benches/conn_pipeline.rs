@@ -22,7 +22,8 @@ fn turn(conn: &mut Conn, shared: &mut Shared, arena: &mut Arena, bytes: &[u8], s
         progress = conn.advance(shared);
     }
     sink.clear();
-    conn.flush(sink, shared).expect("a Vec takes everything");
+    conn.flush(sink, shared, usize::MAX)
+        .expect("a Vec takes everything");
     conn.settle();
     arena.rewind();
 }

@@ -59,7 +59,7 @@ fuzz_target!(|data: &[u8]| {
                 }
             }
             5 => {
-                let _ = conn.flush(&mut Sink(usize::from(op)), &mut shared);
+                let _ = conn.flush(&mut Sink(usize::from(op)), &mut shared, 100);
                 let _ = conn.advance(&mut shared);
                 conn.settle();
                 arena.rewind();

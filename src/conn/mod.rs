@@ -16,7 +16,7 @@ pub use preamble::{Preamble, Said};
 pub use request::{PeerAddr, Request};
 pub use service::{Batch, Key, Service, Shared};
 
-use crate::buf::{Inbox, Outbox, Payload, Segment};
+use crate::buf::{Flushed, Inbox, Outbox, Payload, Segment};
 use crate::h1::{self, Engine, Eof, Event, Next, ReplyBody, ReplyLength};
 use crate::http::Head;
 use body::Incoming;
@@ -446,7 +446,7 @@ impl Conn {
         self.ready = None;
     }
 
-    /// Writes what is to be sent; `false` if the sink takes no more now.
+    /// Writes what is to be sent, at most `bound` bytes of it.
     ///
     /// # Errors
     /// The sink's.
@@ -454,8 +454,9 @@ impl Conn {
         &mut self,
         sink: &mut impl std::io::Write,
         shared: &mut Shared,
-    ) -> std::io::Result<bool> {
-        self.outbox.flush(sink, &mut shared.graveyard)
+        bound: usize,
+    ) -> std::io::Result<Flushed> {
+        self.outbox.flush(sink, &mut shared.graveyard, bound)
     }
 
     /// Ends a turn: an unparsed rest leaves the arena.

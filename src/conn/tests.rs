@@ -40,7 +40,9 @@ impl Bench {
     }
 
     fn end_turn(&mut self) {
-        self.conn.flush(&mut self.sent, &mut self.shared).unwrap();
+        self.conn
+            .flush(&mut self.sent, &mut self.shared, usize::MAX)
+            .unwrap();
         self.conn.settle();
         self.arena.rewind();
     }
