@@ -499,10 +499,22 @@ impl Conn {
     }
 
     fn fail(&mut self, status: u16, shared: &mut Shared) -> Progress {
+        let is_head = self.is_about_head();
         self.outbox
-            .append(|out| h1::encode_error(out, status, &shared.date));
+            .append(|out| h1::encode_error(out, status, is_head, &shared.date));
         self.close(shared);
         Progress::Waiting
+    }
+
+    /// What is refused is a HEAD, as far as can be told: its head may be what is wrong.
+    fn is_about_head(&self) -> bool {
+        let engine = &self.engine;
+        if self.arriving.is_some() || engine.is_reading_body() || engine.is_waiting_for_reply() {
+            return engine.is_head();
+        }
+        let line = self.inbox.bytes();
+        let empty = line.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
+        line[empty.count()..].starts_with(b"HEAD ")
     }
 }
 

@@ -162,6 +162,11 @@ impl Engine {
         let (reply, body) = match (status, length) {
             // RFC 9110 8.6: no Content-Length in 1xx and 204.
             (101 | 204, _) => (Reply::Done, ReplyBody::None),
+            // RFC 9110 15.3.6: a 205 has no content, and says so.
+            (205, _) => {
+                encode_content_length(out, 0);
+                (Reply::Done, ReplyBody::None)
+            }
             // In a 304 it would be the length of the 200's body, which an empty body says nothing about.
             (304, ReplyLength::Known(0) | ReplyLength::Unknown) => (Reply::Done, ReplyBody::None),
             (_, ReplyLength::Known(length)) => {
@@ -188,8 +193,9 @@ impl Engine {
 }
 
 /// Writes a complete answer of a few words in plain text that closes the connection: for a request that was rejected,
-/// or that no other answer can be given to. Not after any part of another reply to the same request.
-pub fn encode_error(out: &mut Vec<u8>, status: u16, date: &[u8; 29]) {
+/// or that no other answer can be given to. Not after any part of another reply to the same request. A HEAD gets the
+/// head of it (RFC 9110 9.3.2).
+pub fn encode_error(out: &mut Vec<u8>, status: u16, is_head: bool, date: &[u8; 29]) {
     let status = if (100..1000).contains(&status) {
         status
     } else {
@@ -205,8 +211,10 @@ pub fn encode_error(out: &mut Vec<u8>, status: u16, date: &[u8; 29]) {
     out.extend_from_slice(b"Date: ");
     out.extend_from_slice(date);
     out.extend_from_slice(b"\r\nConnection: close\r\n\r\n");
-    out.extend_from_slice(reason.as_bytes());
-    out.push(b'\n');
+    if !is_head {
+        out.extend_from_slice(reason.as_bytes());
+        out.push(b'\n');
+    }
 }
 
 #[inline]
