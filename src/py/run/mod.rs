@@ -1,6 +1,7 @@
 //! Requests run as Python calls: which view, in which way, and what its result means.
 
 pub mod invoke;
+pub mod open;
 pub mod plan;
 pub mod pool;
 pub mod reply;
@@ -9,3 +10,4 @@ pub mod service;
 pub mod stream;
 pub mod task;
 pub mod watch;
+pub mod watchdog;
