@@ -7,6 +7,7 @@ pub mod pool;
 pub mod reply;
 pub mod response;
 pub mod service;
+pub mod sink;
 pub mod stream;
 pub mod task;
 pub mod watch;

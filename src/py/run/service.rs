@@ -8,6 +8,7 @@ use super::open::{self, OpenRequests};
 use super::plan::{Mode, Paces, Plan, Table};
 use super::pool::{Flow, Job, PoolQueue, Pushed, Pushing, Ticket, Work};
 use super::reply::{Begun, Reply, Rest};
+use super::sink::{self, Sink};
 use super::stream::{self, Piece};
 use super::task::{self, LoopHost};
 use super::watchdog::{Pulse, Stage};
@@ -58,6 +59,8 @@ enum Stream {
     Inline(Py<PyAny>, Option<Context>),
     /// Pushed by a pool thread, which waits while the flow is closed.
     Pool(Pushing),
+    /// Pushed by a task of the event loop.
+    Task(Py<Sink>),
 }
 
 /// A streamed answer's pieces in one turn, so that one endless stream leaves time for others.
@@ -324,7 +327,10 @@ impl PyService {
         context: Context,
     ) {
         let mut context = Some(context);
+        let in_task = self.host.is_some()
+            && matches!(&self.reply.rest, Rest::Stream(body, _) if sink::is_async(body.bind(py)));
         if std::mem::take(&mut self.streams_from_pool)
+            && !in_task
             && let Some(pool) = &self.pool
             && let Some(own) = context.take()
             && let Rest::Stream(iterator, length) =
@@ -383,6 +389,11 @@ impl PyService {
             None => {
                 batch.advance(key);
                 context
+            }
+            Some(Begun::Pull(iterator))
+                if self.begin_task(py, key, &iterator, context.as_ref()) =>
+            {
+                None
             }
             Some(Begun::Pull(iterator)) => {
                 self.streams.insert(key, Stream::Inline(iterator, context));
@@ -501,6 +512,40 @@ impl PyService {
         Ok(())
     }
 
+    /// A body that an async iterator makes is a task's business, if there is a loop for it.
+    fn begin_task(
+        &mut self,
+        py: Python<'_>,
+        key: Key,
+        iterator: &Py<PyAny>,
+        context: Option<&Context>,
+    ) -> bool {
+        let pieces = iterator.bind(py);
+        let Some(host) = &self.host else { return false };
+        if !sink::is_async(pieces) {
+            return false;
+        }
+        let ticket = self.open.next_ticket();
+        match sink::start(py, host, key, ticket, &self.mailbox, pieces, context) {
+            Ok(sink) => {
+                self.streams.insert(key, Stream::Task(sink));
+                true
+            }
+            Err(error) => {
+                error.write_unraisable(py, None);
+                false
+            }
+        }
+    }
+
+    fn stream_ticket(&self, key: Key) -> Option<Ticket> {
+        match self.streams.get(&key)? {
+            Stream::Pool(flow) => Some(flow.ticket()),
+            Stream::Task(sink) => Some(sink.get().ticket()),
+            Stream::Inline(..) => None,
+        }
+    }
+
     fn take_messages(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
         for message in std::mem::take(batch.messages) {
             match message {
@@ -518,14 +563,11 @@ impl PyService {
                     }
                 }
                 Message::Piece { key, ticket, data } => {
-                    let (Some(Stream::Pool(flow)), Some((conn, shared))) =
-                        (self.streams.get(&key), batch.conn(key))
-                    else {
-                        continue;
-                    };
-                    if flow.ticket() == ticket {
+                    if self.stream_ticket(key) == Some(ticket)
+                        && let Some((conn, _)) = batch.conn(key)
+                    {
                         conn.stream(&data);
-                        flow.taken(conn.has_room(shared));
+                        self.pull(py, batch, key);
                     }
                 }
                 Message::End {
@@ -534,9 +576,7 @@ impl PyService {
                     complete,
                 } => {
                     // Of a body that was refused there is no stream, and another request may be served by now.
-                    if let Some(Stream::Pool(flow)) = self.streams.get(&key)
-                        && flow.ticket() == ticket
-                    {
+                    if self.stream_ticket(key) == Some(ticket) {
                         self.streams.remove(&key);
                         self.end_stream(batch, key, complete);
                     }
@@ -559,6 +599,15 @@ impl PyService {
             Some(Stream::Pool(flow)) => {
                 if let Some((conn, shared)) = batch.conn(key) {
                     flow.taken(conn.has_room(shared));
+                }
+                return;
+            }
+            Some(Stream::Task(sink)) => {
+                if let Some((conn, shared)) = batch.conn(key)
+                    && conn.has_room(shared)
+                    && let Some(host) = &self.host
+                {
+                    sink.get().taken(py, host);
                 }
                 return;
             }
@@ -620,8 +669,13 @@ impl PyService {
             .filter(|key| !batch.is_open(*key))
             .collect();
         for key in gone {
-            if let Some(Stream::Inline(iterator, context)) = self.streams.remove(&key) {
-                stream::close(iterator.bind(py), context.as_ref());
+            match (self.streams.remove(&key), &host) {
+                (Some(Stream::Inline(iterator, context)), _) => {
+                    stream::close(iterator.bind(py), context.as_ref());
+                }
+                (Some(Stream::Task(sink)), Some(host)) => sink.get().stop(py, host),
+                // The end of its flow stops a thread of the pool.
+                _ => {}
             }
         }
     }

@@ -102,6 +102,33 @@ impl LoopHost {
         self.schedule.clone_ref(py)
     }
 
+    /// Has the loop call `call`: a function and its arguments.
+    pub fn call<'py>(
+        &self,
+        py: Python<'py>,
+        call: impl pyo3::call::PyCallArgs<'py>,
+    ) -> PyResult<()> {
+        self.call_in(py, call, &PyDict::new(py))
+    }
+
+    /// The same with options: `context`.
+    pub fn call_in<'py>(
+        &self,
+        py: Python<'py>,
+        call: impl pyo3::call::PyCallArgs<'py>,
+        options: &Bound<'py, PyDict>,
+    ) -> PyResult<()> {
+        let name = if self.is_here() {
+            intern!(py, "call_soon")
+        } else {
+            intern!(py, "call_soon_threadsafe")
+        };
+        self.event_loop
+            .bind(py)
+            .call_method(name, call, Some(options))
+            .map(drop)
+    }
+
     /// Starts a request's task from another reactor's thread.
     pub fn start_elsewhere(&self, py: Python<'_>, start: Start) -> PyResult<()> {
         let starter = Py::new(
@@ -148,15 +175,9 @@ impl Handle {
     pub fn cancel(&self, py: Python<'_>, host: &LoopHost) {
         let stand = std::mem::replace(&mut *self.lock(), Stand::Over);
         let Stand::Running(task) = stand else { return };
-        let cancelled = if host.is_here() {
-            task.call_method0(py, intern!(py, "cancel")).map(drop)
-        } else {
-            task.getattr(py, intern!(py, "cancel")).and_then(|cancel| {
-                host.event_loop
-                    .call_method1(py, intern!(py, "call_soon_threadsafe"), (cancel,))
-                    .map(drop)
-            })
-        };
+        let cancelled = task
+            .getattr(py, intern!(py, "cancel"))
+            .and_then(|cancel| host.call(py, (cancel,)));
         if let Err(error) = cancelled {
             error.write_unraisable(py, None);
         }
