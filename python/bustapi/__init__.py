@@ -49,6 +49,7 @@ if t.TYPE_CHECKING:
     from .flask import stream_with_context as stream_with_context
     from .flask import template_rendered as template_rendered
     from .flask import url_for as url_for
+    from .kernel.loops import loop_local as loop_local
 
 #: Flask's public names, and ours.
 __all__ = [
@@ -75,6 +76,7 @@ __all__ = [
     "has_request_context",
     "json",
     "jsonify",
+    "loop_local",
     "make_response",
     "message_flashed",
     "redirect",
@@ -107,6 +109,8 @@ def __getattr__(name: str) -> t.Any:
         _build_bridge()
     if name == "BustAPI":
         value: t.Any = import_module(".app", __name__).BustAPI
+    elif name == "loop_local":
+        value = import_module(".kernel.loops", __name__).loop_local
     elif name in __all__:
         value = getattr(import_module(".flask", __name__), name)
     else:

@@ -19,11 +19,13 @@ __all__ = [
     "RequestState",
     "Resolver",
     "Router",
+    "Watchdog",
     "__version__",
     "check_setting",
     "forward_attributes",
     "json_dumps",
     "json_loads",
+    "note_switch_interval",
 ]
 
 @final
@@ -52,7 +54,7 @@ class Dispatcher:
 class Pool:
     """A bounded queue of calls for threads that may block."""
 
-    def __new__(cls, threads: int, queue: int) -> Pool: ...
+    def __new__(cls, threads: int, queue: int, grow: Callable[[], object] | None = None) -> Pool: ...
     @property
     def threads(self) -> int: ...
     def worker(self) -> None: ...
@@ -91,6 +93,21 @@ class Reactor:
     def abort(self) -> None: ...
 
 @final
+class Watchdog:
+    """Finds reactors whose thread a view does not give back.
+
+    A report is what it is about ("view", "task", or "over" for the end of one that was reported), the reactor's
+    number, its thread, the seconds so far, and the beat that `is_still` compares.
+    """
+
+    def __new__(cls, limit: float | None = None) -> Watchdog: ...
+    def add(self, reactor: Reactor) -> int: ...
+    def remove(self, number: int) -> None: ...
+    def watch(self) -> tuple[str, int, int, float, int] | None: ...
+    def is_still(self, number: int, beat: int) -> bool: ...
+    def close(self) -> None: ...
+
+@final
 class Resolver:
     """A function without arguments that returns an attribute of a context variable's value."""
 
@@ -127,6 +144,10 @@ class CookieSigner:
 class RequestState:
     """A request as it was received; text is decoded on first touch."""
 
+    @property
+    def disconnected(self) -> bool: ...
+    @property
+    def expired(self) -> bool: ...
     @property
     def method(self) -> str: ...
     @property
@@ -209,5 +230,6 @@ def json_dumps(
     newline: bool = False,
 ) -> bytes: ...
 def json_loads(data: str | Buffer, /) -> Any: ...
+def note_switch_interval(seconds: float) -> None: ...
 def check_setting(name: str, value: str) -> None:
     """Check a setting that is written as a list; ValueError says what it must be."""

@@ -22,8 +22,10 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(face::proxy::forward_attributes, m)?)?;
     m.add_class::<ffi::Body>()?;
     m.add_class::<run::pool::Pool>()?;
+    m.add_class::<run::watchdog::Watchdog>()?;
     m.add_class::<server::Listener>()?;
     m.add_class::<server::Dispatcher>()?;
     m.add_class::<server::Reactor>()?;
+    m.add_function(wrap_pyfunction!(server::note_switch_interval, m)?)?;
     m.add_function(wrap_pyfunction!(settings::check_setting, m)?)
 }

@@ -17,8 +17,9 @@ if t.TYPE_CHECKING:
     from .._core import RequestState as RequestState
     from .._core import Router
 
-#: Where views run: on the reactor's thread, on a thread of the pool, or as tasks of the event loop.
-Mode = t.Literal["inline", "pool", "task"]
+#: Where views run: on the reactor's thread, on a thread of the pool, on one of these as they prove to be quick, or as
+#: tasks of the event loop.
+Mode = t.Literal["inline", "pool", "auto", "task"]
 
 #: A response, read: status, reason phrase (None for the usual one), header fields, and the body's bytes or an
 #: iterator over its pieces.
@@ -79,6 +80,10 @@ class Spec(t.NamedTuple):
     teardown: tuple[Callable[..., t.Any], ...] = ()
     #: OPTIONS is answered for the view.
     automatic_options: bool = False
+    #: Seconds after which the request is answered without the view; None: never.
+    timeout: float | None = None
+    #: The view is cancelled when its client has gone; None: if the method is GET or HEAD.
+    cancels: bool | None = None
 
 
 class Dialect(t.Protocol):
@@ -118,6 +123,9 @@ class Dialect(t.Protocol):
 
     def render(self, app: t.Any, state: RequestState, response: t.Any) -> Rendered:
         """Read a response."""
+
+    def timed_out(self, app: t.Any, state: RequestState) -> BaseException:
+        """Return what a view whose time is up is said to have raised."""
 
     def log_failure(self, app: t.Any, state: RequestState, error: BaseException) -> None:
         """Log what nothing handled."""

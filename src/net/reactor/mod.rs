@@ -492,7 +492,7 @@ impl<S: Service> Reactor<S> {
         // Dropping the stream closes it, which also ends its registration.
         drop(self.sockets.try_remove(index));
         if let Some(mut conn) = self.conns.try_remove(index) {
-            self.shared.orphans |= conn.has_open_stream();
+            self.shared.orphans |= conn.has_open_stream() || conn.phase() == Phase::Serving;
             conn.outbox.clear(&mut self.shared.graveyard);
             conn.outbox.release(&mut self.shared.buffers);
         }

@@ -1,7 +1,7 @@
 //! What the application's classes make of a request, and when it goes.
 
 use super::application::App;
-use super::state::RequestState;
+use super::state::{Fate, RequestState};
 use crate::buf::Held;
 use crate::conn::{self, PeerAddr, Request};
 use crate::py::ffi::{self, Context};
@@ -93,6 +93,7 @@ impl RequestState {
     pub fn renew(slf: &Bound<'_, Self>, request: Request, peer: &Arc<PeerAddr>, app: &Arc<App>) {
         let mut this = slf.borrow_mut();
         this.request = request;
+        this.fate = Fate::default();
         if !Arc::ptr_eq(&this.peer, peer) {
             this.peer = Arc::clone(peer);
         }

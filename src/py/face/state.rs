@@ -18,6 +18,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[pyclass(module = "bustapi._core")]
 pub struct RequestState {
@@ -31,6 +32,16 @@ pub struct RequestState {
     pub(super) body: Option<Py<Body>>,
     pub(super) environ: Option<Py<PyDict>>,
     pub(super) made: Made,
+    pub(super) fate: Fate,
+}
+
+/// What happens to a request from outside while its view runs.
+#[derive(Default)]
+pub struct Fate {
+    /// The client has gone.
+    pub disconnected: AtomicBool,
+    /// The view's time is up.
+    pub expired: AtomicBool,
 }
 
 impl RequestState {
@@ -46,7 +57,12 @@ impl RequestState {
             body: None,
             environ: None,
             made: Made::default(),
+            fate: Fate::default(),
         }
+    }
+
+    pub fn fate(&self) -> &Fate {
+        &self.fate
     }
 
     pub fn request(&self) -> &Request {
@@ -160,6 +176,18 @@ impl RequestState {
         self.environ = None;
         self.routing_exception = None;
         self.view_args = None;
+    }
+
+    /// Whether the client was seen to go while the view ran.
+    #[getter]
+    fn disconnected(&self) -> bool {
+        self.fate.disconnected.load(Ordering::Relaxed)
+    }
+
+    /// Whether the view's time is up.
+    #[getter]
+    fn expired(&self) -> bool {
+        self.fate.expired.load(Ordering::Relaxed)
     }
 
     /// The request method, as sent.

@@ -1,11 +1,14 @@
 //! Requests run as Python calls: which view, in which way, and what its result means.
 
 pub mod invoke;
+pub mod open;
 pub mod plan;
 pub mod pool;
 pub mod reply;
 pub mod response;
 pub mod service;
+pub mod sink;
 pub mod stream;
 pub mod task;
 pub mod watch;
+pub mod watchdog;

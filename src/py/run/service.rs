@@ -4,15 +4,19 @@
 //! or does leaves this file; at most one request of a connection is in Python.
 
 use super::invoke::{self, Failed};
-use super::plan::{Mode, Plan, Table};
-use super::pool::{Job, PoolQueue, Pushing};
-use super::reply::{Begun, Reply};
+use super::open::{self, OpenRequests};
+use super::plan::{Mode, Paces, Plan, Table};
+use super::pool::{Flow, Job, PoolQueue, Pushed, Pushing, Ticket, Work};
+use super::reply::{Begun, Reply, Rest};
+use super::sink::{self, Sink};
 use super::stream::{self, Piece};
 use super::task::{self, LoopHost};
+use super::watchdog::{Pulse, Stage};
 use crate::buf::Budget;
 use crate::conn::{Batch, Key, Phase, Request, Service};
 use crate::http::Method;
 use crate::net::Mailbox;
+use crate::pace::{Attached, Demotion, Stopwatch};
 use crate::py::face::application::App;
 use crate::py::face::state::{RequestState, internal};
 use crate::py::ffi::{self, Context};
@@ -22,19 +26,31 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What pool threads and tasks send to the reactor.
 pub enum Message {
     /// A request's answer, and where a body that is generated is to be pulled.
     Reply {
         key: Key,
+        ticket: Ticket,
         reply: Box<Reply>,
         context: Option<Context>,
     },
     /// A piece of the streamed answer that a pool thread produces.
-    Piece { key: Key, data: Vec<u8> },
+    Piece {
+        key: Key,
+        ticket: Ticket,
+        data: Vec<u8>,
+    },
     /// The stream is over; `false`: it failed, and the client must be able to tell.
-    End { key: Key, complete: bool },
+    End {
+        key: Key,
+        ticket: Ticket,
+        complete: bool,
+    },
+    /// The time of some view is up.
+    Due,
 }
 
 /// A streamed answer.
@@ -43,6 +59,8 @@ enum Stream {
     Inline(Py<PyAny>, Option<Context>),
     /// Pushed by a pool thread, which waits while the flow is closed.
     Pool(Pushing),
+    /// Pushed by a task of the event loop.
+    Task(Py<Sink>),
 }
 
 /// A streamed answer's pieces in one turn, so that one endless stream leaves time for others.
@@ -54,11 +72,17 @@ const HOST: usize = 255;
 pub struct PyService {
     app: Py<PyAny>,
     generation: Arc<AtomicU64>,
-    current: Py<PyAny>,
+    pub(super) current: Py<PyAny>,
     pinned: Arc<Budget>,
-    mailbox: Option<Arc<Mailbox<Message>>>,
+    mailbox: Arc<Mailbox<Message>>,
+    pub(super) pulse: Arc<Pulse>,
+    paces: Arc<Paces>,
+    stopwatch: Stopwatch,
     table: Option<Table>,
-    reply: Reply,
+    pub(super) reply: Reply,
+    pub(super) open: OpenRequests,
+    /// The body that the last inline view left to be generated belongs in the pool.
+    streams_from_pool: bool,
     /// Answers under way outside of the turn.
     streams: HashMap<Key, Stream>,
     /// The context of the last inline request and its value of `current`, if the next can have them.
@@ -74,6 +98,9 @@ impl PyService {
         app: Py<PyAny>,
         generation: Arc<AtomicU64>,
         pinned: Arc<Budget>,
+        paces: Arc<Paces>,
+        mailbox: Arc<Mailbox<Message>>,
+        pulse: Arc<Pulse>,
     ) -> PyResult<Self> {
         let current = py
             .import("bustapi.kernel.context")?
@@ -84,19 +111,20 @@ impl PyService {
             generation,
             current,
             pinned,
-            mailbox: None,
+            mailbox,
+            pulse,
+            paces,
+            stopwatch: Stopwatch::default(),
             table: None,
             reply: Reply::default(),
+            open: OpenRequests::default(),
+            streams_from_pool: false,
             streams: HashMap::new(),
             kept: None,
             pool: None,
             host: None,
             hidden_loop: None,
         })
-    }
-
-    pub fn connect(&mut self, mailbox: Arc<Mailbox<Message>>) {
-        self.mailbox = Some(mailbox);
     }
 
     pub fn set_pool(&mut self, pool: Arc<PoolQueue>) {
@@ -122,7 +150,7 @@ impl PyService {
         {
             return Ok(());
         }
-        self.table = Some(Table::build(py, &self.app, generation)?);
+        self.table = Some(Table::build(py, &self.app, generation, &self.paces)?);
         Ok(())
     }
 
@@ -170,9 +198,13 @@ impl PyService {
         // What cannot be told here is told by the way through Python, or by the full queue itself.
         let found = table.router.get().find(py, request, table.host_matching);
         match found {
-            Ok(Found::Rule { rule, .. }) => table
-                .plan(py, rule)
-                .is_ok_and(|plan| plan.mode == Mode::Pool),
+            Ok(Found::Rule { rule, .. }) => {
+                table.plan(py, rule).is_ok_and(|plan| match plan.mode {
+                    Mode::Pool => true,
+                    Mode::Auto => !plan.pace.is_inline(),
+                    Mode::Inline | Mode::Task => false,
+                })
+            }
             Ok(Found::Python) | Err(_) => false,
         }
     }
@@ -216,48 +248,124 @@ impl PyService {
                 (Context::copy_current(py)?, Bound::new(py, state)?)
             }
         };
-        let plan = {
+        let (plan, done) = {
             let _entered = context.enter(py)?;
             if !is_kept {
                 ffi::set_context_var(self.current.bind(py), state.as_any())?;
             }
             match self.plan(py, &state) {
-                Ok(plan) if plan.mode == Mode::Inline => {
+                Ok(plan) if self.runs_here(&plan) => {
                     self.hide_loop(py)?;
                     self.reply.clear();
-                    invoke::run(py, &app, &plan, &state, &mut self.reply);
-                    None
+                    self.run_here(py, &app, &plan, &state);
+                    (Some(plan), true)
                 }
-                Ok(plan) => Some(plan),
+                Ok(plan) => (Some(plan), false),
                 Err(error) => {
                     // A converter of the application, or the description of a rule.
                     let failed = Failed::InView(error);
                     let unhandled = invoke::answer(py, &app, &state, failed, &mut self.reply);
                     invoke::end(py, &app, &state, unhandled);
-                    None
+                    (None, true)
                 }
             }
         };
-        match plan {
-            None => match self.answer(py, batch, key, Some(context)) {
-                Some(context) => self.keep(py, context, state),
-                None => RequestState::outlive_turn(&state),
-            },
-            Some(plan) if plan.mode == Mode::Pool => self.hand_to_pool(
-                py,
-                batch,
-                key,
-                Job {
-                    key,
-                    app,
-                    plan,
-                    state: state.unbind(),
-                    context,
-                },
-            )?,
-            Some(plan) => self.hand_to_loop(py, batch, key, app, plan, state, context)?,
+        let Some(plan) = plan.filter(|_| !done) else {
+            if matches!(self.reply.rest, Rest::Stream(..)) {
+                RequestState::outlive_turn(&state);
+                self.begin_stream(py, batch, key, context);
+            } else if let Some(context) = self.answer(py, batch, key, Some(context)) {
+                self.keep(py, context, state);
+            }
+            return Ok(());
+        };
+        // Whatever comes next is not a call that is measured here.
+        self.stopwatch.forget();
+        if plan.mode == Mode::Task {
+            return self.hand_to_loop(py, batch, key, app, plan, state, context);
         }
-        Ok(())
+        self.hand_to_pool(py, batch, key, app, plan, state.unbind(), context)
+    }
+
+    /// Whether the view runs within the turn.
+    fn runs_here(&self, plan: &Plan) -> bool {
+        match plan.mode {
+            Mode::Inline => true,
+            Mode::Auto => plan.pace.is_inline() || self.pool.is_none(),
+            Mode::Pool | Mode::Task => false,
+        }
+    }
+
+    /// Calls the view, in the entered context.
+    fn run_here(
+        &mut self,
+        py: Python<'_>,
+        app: &App,
+        plan: &Plan,
+        state: &Bound<'_, RequestState>,
+    ) {
+        self.pulse.step();
+        if plan.mode == Mode::Inline {
+            invoke::run(py, app, plan, state, &mut self.reply);
+            self.stopwatch.forget();
+            return;
+        }
+        self.stopwatch.begin(&plan.pace);
+        invoke::run(py, app, plan, state, &mut self.reply);
+        let demotion = self.stopwatch.end(&plan.pace);
+        if self.pool.is_none() {
+            return;
+        }
+        if let Some(demotion) = demotion {
+            tell_demotion(py, app, plan, &demotion);
+        }
+        if matches!(self.reply.rest, Rest::Stream(..)) {
+            self.streams_from_pool = true;
+            plan.pace.note_stream();
+        }
+    }
+
+    /// Begins the answer of an inline view whose body is generated: of an `auto` one in the pool, since what the
+    /// generator will do is not known.
+    fn begin_stream(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+        context: Context,
+    ) {
+        let mut context = Some(context);
+        let in_task = self.host.is_some()
+            && matches!(&self.reply.rest, Rest::Stream(body, _) if sink::is_async(body.bind(py)));
+        if std::mem::take(&mut self.streams_from_pool)
+            && !in_task
+            && let Some(pool) = &self.pool
+            && let Some(own) = context.take()
+            && let Rest::Stream(iterator, length) =
+                std::mem::replace(&mut self.reply.rest, Rest::Nothing)
+        {
+            let flow = Flow::new();
+            let ticket = self.open.next_ticket();
+            let body = Pushed {
+                key,
+                ticket,
+                iterator,
+                context: own,
+                flow: Arc::clone(&flow),
+            };
+            match pool.submit(py, Work::Body(body), Arc::clone(&self.mailbox)) {
+                Ok(()) => {
+                    self.reply.rest = Rest::Pushed(Pushing::new(&flow, ticket), length);
+                }
+                Err(refused) => {
+                    if let Work::Body(body) = *refused {
+                        self.reply.rest = Rest::Stream(body.iterator, length);
+                        context = Some(body.context);
+                    }
+                }
+            }
+        }
+        self.answer(py, batch, key, context);
     }
 
     /// Keeps a request's context and state for the next one if nothing else refers to them and nothing was set in the
@@ -271,7 +379,7 @@ impl PyService {
 
     /// Sends `self.reply` on its connection; a body that is generated is pulled in `context`, which is given back
     /// otherwise.
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
@@ -279,17 +387,22 @@ impl PyService {
         context: Option<Context>,
     ) -> Option<Context> {
         let Some((conn, shared)) = batch.conn(key) else {
-            self.reply.clear();
+            open::discard(py, &mut self.reply);
             return context;
         };
         if conn.phase() != Phase::Serving {
-            self.reply.clear();
+            open::discard(py, &mut self.reply);
             return context;
         }
         match self.reply.send(conn, shared) {
             None => {
                 batch.advance(key);
                 context
+            }
+            Some(Begun::Pull(iterator))
+                if self.begin_task(py, key, &iterator, context.as_ref()) =>
+            {
+                None
             }
             Some(Begun::Pull(iterator)) => {
                 self.streams.insert(key, Stream::Inline(iterator, context));
@@ -303,25 +416,44 @@ impl PyService {
         }
     }
 
+    #[allow(clippy::too_many_arguments)]
     fn hand_to_pool(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
         key: Key,
-        job: Job,
+        app: Arc<App>,
+        plan: Arc<Plan>,
+        state: Py<RequestState>,
+        context: Context,
     ) -> PyResult<()> {
-        let (Some(pool), Some(mailbox)) = (&self.pool, &self.mailbox) else {
+        let mut job = Job {
+            key,
+            ticket: 0,
+            app,
+            plan,
+            state,
+            context,
+        };
+        let Some(pool) = &self.pool else {
             // No pool in this server: the view runs here.
             self.reply.clear();
             self.hide_loop(py)?;
+            self.pulse.step();
             let context = job.context.clone_ref(py);
-            job.run_inline(py, &mut self.reply);
+            job.run_inline(py, &mut self.reply, 2);
             self.answer(py, batch, key, Some(context));
             return Ok(());
         };
-        if let Err(job) = pool.submit(job, Arc::clone(mailbox)) {
-            drop(job);
+        let state = job.state.clone_ref(py);
+        let (ticket, deadline) = self.open.admit(key, &job.app, &job.plan, state, None);
+        job.ticket = ticket;
+        if let Err(work) = pool.submit(py, Work::View(job), Arc::clone(&self.mailbox)) {
+            drop(work);
+            self.open.forget(key);
             self.refuse(py, batch, key);
+        } else if let Some(deadline) = deadline {
+            self.pulse.expect(deadline);
         }
         Ok(())
     }
@@ -337,7 +469,7 @@ impl PyService {
         state: Bound<'_, RequestState>,
         context: Context,
     ) -> PyResult<()> {
-        let (Some(host), Some(mailbox)) = (&self.host, &self.mailbox) else {
+        let Some(host) = &self.host else {
             // The application had nothing asynchronous when it was started: the pipeline runs the coroutine.
             self.reply.clear();
             {
@@ -351,14 +483,27 @@ impl PyService {
             return Ok(());
         };
         let host = host.clone_ref(py);
+        let handle = Arc::new(task::Handle::default());
+        let (ticket, deadline) = self.open.admit(
+            key,
+            &app,
+            &plan,
+            state.clone().unbind(),
+            Some(Arc::clone(&handle)),
+        );
         let start = task::Start {
             key,
+            ticket,
+            handle,
             app,
             plan,
             state: state.unbind(),
             context,
-            mailbox: Arc::clone(mailbox),
+            mailbox: Arc::clone(&self.mailbox),
         };
+        if let Some(deadline) = deadline {
+            self.pulse.expect(deadline);
+        }
         if !host.is_here() {
             return host.start_elsewhere(py, start);
         }
@@ -366,10 +511,48 @@ impl PyService {
         self.reply.clear();
         let schedule = Some(host.schedule(py));
         let context = start.context.clone_ref(py);
-        if task::start(py, &host, start, &mut self.reply, schedule)? {
+        self.pulse.enter(Stage::Task);
+        let done = task::start(py, &host, start, &mut self.reply, schedule)?;
+        self.pulse.enter(Stage::Views);
+        if done {
+            self.open.forget(key);
             self.answer(py, batch, key, Some(context));
         }
         Ok(())
+    }
+
+    /// A body that an async iterator makes is a task's business, if there is a loop for it.
+    fn begin_task(
+        &mut self,
+        py: Python<'_>,
+        key: Key,
+        iterator: &Py<PyAny>,
+        context: Option<&Context>,
+    ) -> bool {
+        let pieces = iterator.bind(py);
+        let Some(host) = &self.host else { return false };
+        if !sink::is_async(pieces) {
+            return false;
+        }
+        let ticket = self.open.next_ticket();
+        match sink::start(py, host, key, ticket, &self.mailbox, pieces, context) {
+            Ok(sink) => {
+                self.streams.insert(key, Stream::Task(sink));
+                true
+            }
+            Err(error) => {
+                error.write_unraisable(py, None);
+                false
+            }
+        }
+    }
+
+    fn stream_ticket(&self, key: Key) -> Option<Ticket> {
+        match self.streams.get(&key)? {
+            Stream::Pool(flow) => Some(flow.ticket()),
+            Stream::Task(sink) => Some(sink.get().ticket()),
+            Stream::Inline(..) => None,
+        }
     }
 
     fn take_messages(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
@@ -377,24 +560,39 @@ impl PyService {
             match message {
                 Message::Reply {
                     key,
-                    reply,
+                    ticket,
+                    mut reply,
                     context,
                 } => {
-                    self.reply = *reply;
-                    self.answer(py, batch, key, context);
-                }
-                Message::Piece { key, data } => {
-                    let Some((conn, shared)) = batch.conn(key) else {
-                        continue;
-                    };
-                    conn.stream(&data);
-                    if let Some(Stream::Pool(flow)) = self.streams.get(&key) {
-                        flow.taken(conn.has_room(shared));
+                    if self.open.finish(key, ticket) {
+                        self.reply = *reply;
+                        self.answer(py, batch, key, context);
+                    } else {
+                        open::discard(py, &mut reply);
                     }
                 }
-                Message::End { key, complete } => {
-                    self.streams.remove(&key);
-                    self.end_stream(batch, key, complete);
+                Message::Piece { key, ticket, data } => {
+                    if self.stream_ticket(key) == Some(ticket)
+                        && let Some((conn, _)) = batch.conn(key)
+                    {
+                        conn.stream(&data);
+                        self.pull(py, batch, key);
+                    }
+                }
+                Message::End {
+                    key,
+                    ticket,
+                    complete,
+                } => {
+                    // Of a body that was refused there is no stream, and another request may be served by now.
+                    if self.stream_ticket(key) == Some(ticket) {
+                        self.streams.remove(&key);
+                        self.end_stream(batch, key, complete);
+                    }
+                }
+                Message::Due => {
+                    let host = self.host(py);
+                    self.expire(py, batch, host.as_ref());
                 }
             }
         }
@@ -410,6 +608,15 @@ impl PyService {
             Some(Stream::Pool(flow)) => {
                 if let Some((conn, shared)) = batch.conn(key) {
                     flow.taken(conn.has_room(shared));
+                }
+                return;
+            }
+            Some(Stream::Task(sink)) => {
+                if let Some((conn, shared)) = batch.conn(key)
+                    && conn.has_room(shared)
+                    && let Some(host) = &self.host
+                {
+                    sink.get().taken(py, host);
                 }
                 return;
             }
@@ -459,9 +666,11 @@ impl PyService {
 
     /// Streams whose connection is gone: closed, and pool threads told to stop.
     fn drop_orphans(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
-        if !std::mem::take(&mut batch.shared.orphans) || self.streams.is_empty() {
+        if !std::mem::take(&mut batch.shared.orphans) {
             return;
         }
+        let host = self.host(py);
+        self.leave_gone(py, batch, host.as_ref());
         let gone: Vec<Key> = self
             .streams
             .keys()
@@ -469,14 +678,19 @@ impl PyService {
             .filter(|key| !batch.is_open(*key))
             .collect();
         for key in gone {
-            if let Some(Stream::Inline(iterator, context)) = self.streams.remove(&key) {
-                stream::close(iterator.bind(py), context.as_ref());
+            match (self.streams.remove(&key), &host) {
+                (Some(Stream::Inline(iterator, context)), _) => {
+                    stream::close(iterator.bind(py), context.as_ref());
+                }
+                (Some(Stream::Task(sink)), Some(host)) => sink.get().stop(py, host),
+                // The end of its flow stops a thread of the pool.
+                _ => {}
             }
         }
     }
 
     /// While sync views run, the thread's running loop is hidden: `asyncio.run()` in one works as anywhere.
-    fn hide_loop(&mut self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn hide_loop(&mut self, py: Python<'_>) -> PyResult<()> {
         if let Some(host) = &self.host
             && self.hidden_loop.is_none()
             && host.is_here()
@@ -494,6 +708,8 @@ impl PyService {
     }
 
     fn serve_attached(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
+        self.pulse.enter(Stage::Views);
+        self.stopwatch.forget();
         batch.shared.graveyard.clear();
         if self
             .table
@@ -508,6 +724,7 @@ impl PyService {
         }
         while let Some(key) = batch.next_ready() {
             if let Err(error) = self.handle(py, batch, key) {
+                self.open.forget(key);
                 error.write_unraisable(py, None);
                 invoke::internal_error(&mut self.reply);
                 self.answer(py, batch, key, None);
@@ -524,12 +741,35 @@ impl Service for PyService {
     type Message = Message;
 
     fn serve(&mut self, batch: &mut Batch<'_, Message>) {
+        let _attached = Attached::begin();
         Python::attach(|py| {
             // A panic must not take the reactor with it: what was being answered gets a 500 and a closed connection.
             let caught = catch_unwind(AssertUnwindSafe(|| self.serve_attached(py, batch)));
             if caught.is_err() {
                 batch.fail_serving();
             }
+            self.pulse.enter(Stage::Outside);
         });
+    }
+}
+
+/// Logs that a route goes back to the pool; a log that fails must not fail the request.
+fn tell_demotion(py: Python<'_>, app: &App, plan: &Plan, demotion: &Demotion) {
+    let times: Vec<f64> = demotion.times.iter().map(Duration::as_secs_f64).collect();
+    let told = py.import("bustapi.kernel.execution").and_then(|module| {
+        module.call_method1(
+            "tell_demotion",
+            (
+                &app.object,
+                &plan.rule,
+                &plan.view,
+                times,
+                demotion.calls,
+                demotion.needed,
+            ),
+        )
+    });
+    if let Err(error) = told {
+        error.write_unraisable(py, None);
     }
 }

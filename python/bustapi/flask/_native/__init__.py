@@ -17,6 +17,7 @@ from .pipeline import (
     full_dispatch_async,
     process_response,
     session_varies,
+    timed_out,
 )
 from .planning import describe, needs_loop, table
 
@@ -38,4 +39,5 @@ __all__ = [
     "render",
     "session_varies",
     "table",
+    "timed_out",
 ]

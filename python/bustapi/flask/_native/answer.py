@@ -5,6 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from ...kernel.context import Frame, current
+from ...kernel.pieces import AsyncPieces
 from ...kernel.plan import Rendered, locate
 from ...werkzeug.wrappers import Response as BaseResponse
 
@@ -37,6 +38,10 @@ def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
         headers = response.get_wsgi_headers(state.environ())
     if response.is_sequence and not response._on_close:
         return status, reason, list(headers), b"".join(response.iter_encoded())
+    if type(response.response) is AsyncPieces and state.method != "HEAD":
+        # As it is: a task of the event loop pulls it.
+        response.response.on_close = response.close
+        return status, reason, list(headers), response.response
     body = response.get_app_iter(state.environ())
     # The server asks for one piece after the other.
     return status, reason, list(headers), body if hasattr(body, "__next__") else _Body((), iter(body), body)

@@ -6,7 +6,7 @@ import typing as t
 
 from ...kernel.aio import is_coroutine_function
 from ...kernel.plan import Rendered
-from ...werkzeug.exceptions import BadRequestKeyError, InternalServerError
+from ...werkzeug.exceptions import BadRequestKeyError, GatewayTimeout, InternalServerError
 from ...werkzeug.routing import RoutingException
 from .._dispatch import _is_http_exception
 from ..sessions import NullSession, SecureCookieSession
@@ -86,6 +86,11 @@ def answer_error(
             return app.handle_exception(unhandled), unhandled
 
 
+def timed_out(app: Flask, state: RequestState) -> GatewayTimeout:
+    """Return what answers a request whose view's time is up."""
+    return GatewayTimeout()
+
+
 def process_response(app: Flask, state: RequestState, response: Response) -> Response:
     """Run the functions registered for this request, the hooks, and save the session."""
     return app.process_response(response)
@@ -155,7 +160,7 @@ async def full_dispatch_async(app: Flask, state: RequestState) -> Rendered:
     failure: BaseException | None = None
     try:
         try:
-            response = await _respond(app, _enter(app, state))
+            response = await _respond(app, state, _enter(app, state))
         except Exception as error:
             failure = error
             response = await _handle_exception(app, state.request_context, error)
@@ -171,7 +176,13 @@ async def full_dispatch_async(app: Flask, state: RequestState) -> Rendered:
 
 async def _call(function: Callable[..., t.Any], *args: t.Any, **kwargs: t.Any) -> t.Any:
     value = function(*args, **kwargs)
-    return await value if is_coroutine_function(function) else value
+    # Asked of the value: a plain function around a coroutine function returns an awaitable too.
+    return await value if _is_awaitable(value) else value
+
+
+def _is_awaitable(value: t.Any) -> bool:
+    # Not `inspect.isawaitable`, which also takes generators that were made into coroutines by hand.
+    return value is not None and hasattr(type(value), "__await__")
 
 
 async def _send(signal: t.Any, app: Flask, **kwargs: t.Any) -> None:
@@ -186,7 +197,7 @@ def _as_coroutine_function(function: Callable[..., t.Any]) -> Callable[..., t.An
     return call
 
 
-async def _respond(app: Flask, context: NativeRequestContext) -> Response:
+async def _respond(app: Flask, state: RequestState, context: NativeRequestContext) -> Response:
     if not app._got_first_request:
         app._got_first_request = True
     request = context.request
@@ -197,7 +208,23 @@ async def _respond(app: Flask, context: NativeRequestContext) -> Response:
             value = await _dispatch(app, request)
     except Exception as error:
         value = await _handle_user_exception(app, request, error)
+    except BaseException as error:
+        if not (state.expired and _take_cancellation(error)):
+            raise
+        value = await _handle_user_exception(app, request, timed_out(app, state))
     return await _finalize(app, context, value)
+
+
+def _take_cancellation(error: BaseException) -> bool:
+    """Return whether a task was cancelled; what it does from now on is not."""
+    import asyncio
+
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    uncancel = getattr(asyncio.current_task(), "uncancel", None)
+    if uncancel is not None:  # 3.11
+        uncancel()
+    return True
 
 
 async def _preprocess(app: Flask, request: Request) -> t.Any:

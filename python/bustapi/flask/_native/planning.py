@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import typing as t
 
-from ...kernel.aio import is_coroutine_function
+from ...kernel.aio import is_coroutine_function, wraps_coroutine
 from ...kernel.plan import JsonStyle, Mode, Spec, Table
 from ...werkzeug.datastructures import Headers
 from .. import signals
@@ -107,6 +107,13 @@ def table(app: Flask) -> Table:
 
 def describe(app: Flask, rule: t.Any) -> Spec:
     """Return how the requests of a rule are run."""
+    return _describe(app, rule)._replace(
+        timeout=_chosen(app, rule, "view_timeout"),
+        cancels=_chosen(app, rule, "cancel_on_disconnect"),
+    )
+
+
+def _describe(app: Flask, rule: t.Any) -> Spec:
     view = app.view_functions.get(rule.endpoint)
     automatic = bool(getattr(rule, "provide_automatic_options", False))
     mode = _execution(app, rule)
@@ -120,6 +127,9 @@ def describe(app: Flask, rule: t.Any) -> Spec:
     hooks = (*before, *after, *teardown, *app.teardown_appcontext_funcs)
 
     is_async = is_coroutine_function(view)
+    if not is_async and any(map(is_coroutine_function, hooks)) and (mode != "inline" or wraps_coroutine(view)):
+        # The view may block, which a task must not: in the pool it does, and each hook is waited for there.
+        return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
     if is_async or any(map(is_coroutine_function, hooks)):
         if _is_stock(app, (*_DOOR, *_STEPS, *_HANDLERS)):
             alone = (
@@ -132,6 +142,9 @@ def describe(app: Flask, rule: t.Any) -> Spec:
         # A replaced step is a plain function, which can only wait for the coroutine: not on a reactor's thread.
         return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
 
+    if wraps_coroutine(view):
+        # It waits for the coroutine, which needs the thread of the event loop.
+        mode = "pool"
     if not _is_simple(app, rule) or app.teardown_appcontext_funcs or not _is_stock(app, (*_DOOR, *_STEPS)):
         return Spec(view, mode, bare=False, hooks_only=False, automatic_options=automatic)
     bare = not hooks and _makes_plain_responses(app)
@@ -229,8 +242,16 @@ def _json_style(app: Flask) -> JsonStyle | None:
 
 
 def _execution(app: Flask, rule: t.Any) -> Mode:
-    chosen = getattr(rule, "execution", None) or getattr(app, "execution", None)
-    return "pool" if chosen == "pool" else "inline"
+    mode: Mode = _chosen(app, rule, "execution") or "auto"
+    return mode
+
+
+def _chosen(app: Flask, rule: t.Any, name: str) -> t.Any:
+    """What a route asks for, or else who runs the server, or else the application."""
+    for value in (getattr(rule, name, None), app.__dict__.get(f"_run_{name}"), getattr(app, name, None)):
+        if value is not None:
+            return value
+    return None
 
 
 def _has_domain(app: Flask, rule: t.Any) -> bool:
