@@ -20,11 +20,23 @@ pub fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
     // Up to seven digits and the byte behind them, in one word.
     if let Some(eight) = text.get(start..).and_then(<[u8]>::first_chunk) {
         let word = u64::from_le_bytes(*eight);
-        let (values, others) = digit_values(word);
-        let count = ahead(others);
-        if count == 1 || (count > 1 && others != 0 && word & 0xff != u64::from(b'0')) {
+        let digit = |at: usize| u64::from(((word >> (8 * at)) as u8).wrapping_sub(b'0'));
+        let [first, second] = [digit(0), digit(1)];
+        let (mantissa, count) = if first > 9 {
+            return None;
+        } else if second > 9 {
+            (first, 1)
+        } else if first == 0 {
+            return None;
+        } else if digit(2) > 9 {
+            (10 * first + second, 2)
+        } else {
+            let (values, others) = digit_values(word);
+            let count = ahead(others);
+            (eight_digits(values << ((64 - 8 * count) & 63)), count)
+        };
+        if count < 8 {
             let next = (word >> (8 * count)) as u8;
-            let mantissa = eight_digits(values << (64 - 8 * count));
             let at = start + count;
             if next == b'.' {
                 return scan_fraction(text, negative, mantissa, count, at);

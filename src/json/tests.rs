@@ -9,7 +9,7 @@ use super::float::write_float;
 use super::number::{Number, scan_number};
 use super::unescape::{Literal, Scratch, scan_string};
 use super::writer::Writer;
-use super::{Short, Text};
+use super::{Short, Text, Word};
 
 fn needs_escape(byte: u8) -> bool {
     !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\'
@@ -65,7 +65,7 @@ fn hello_world_is_written_on_one_line() {
         writer.open(b'[');
         writer.close(b']');
         writer.key(Short::new(b""));
-        writer.word(b"null");
+        writer.word(Word::Null);
         writer.key(Short::new(b"n"));
         writer.int(i64::MIN);
         writer.close(b'}');
@@ -232,6 +232,19 @@ proptest! {
     }
 
     #[test]
+    fn escapes_among_plain_text_are_written_in_any_place(
+        text in "[ -~]{0,20}[\"\\\\\n\u{1}]{0,3}[ -~]{0,40}[\"\\\\\t]{0,2}[a-z]{0,20}"
+    ) {
+        let mut expected = Vec::new();
+        prop_assert_eq!(write_text(&mut expected, Text::One(text.as_bytes()), true), Ok(()));
+        prop_assert_eq!(&written(|writer| writer.short(Short::new(text.as_bytes()))), &expected);
+        let document = std::str::from_utf8(&expected[1..]).unwrap_or_default();
+        prop_assert_eq!(read(document), Some((text.clone(), document.len())));
+        let followed = format!("{document},\"a key\":[1,2,3]}}");
+        prop_assert_eq!(read(&followed), Some((text, document.len())));
+    }
+
+    #[test]
     fn both_ways_to_write_a_text_agree(text in "\\PC{0,90}|[ -~]{0,200}|[\"\\\\a-z\u{0}-\u{20}\u{7f}-\u{ff}]{0,90}") {
         let mut expected = Vec::new();
         let points: Vec<u32> = text.chars().map(u32::from).collect();
@@ -292,6 +305,12 @@ proptest! {
         let document = format!("{text}{rest}");
         prop_assume!(!rest.starts_with('e'));
         prop_assert_eq!(scan_number(document.as_bytes()), Some((Number::Signed(number), text.len())));
+    }
+
+    #[test]
+    fn integers_of_any_length_are_written(number: i64, shift in 0_u32..64) {
+        let number = number >> shift;
+        prop_assert_eq!(written(|writer| writer.int(number)), number.to_string().into_bytes());
     }
 
     #[test]

@@ -122,65 +122,47 @@ impl Scratch {
     }
 
     #[inline]
-    fn unescape_bytes(&mut self, text: &[u8], mut at: usize, ascii: bool) -> Option<Bytes> {
+    fn unescape_bytes(&mut self, text: &[u8], mut at: usize, mut ascii: bool) -> Option<Bytes> {
         // A literal is no longer than the document; so this happens once for a document.
         if self.bytes.len() < text.len() + 16 {
             self.bytes.resize(text.len() + 16, 0);
         }
         let bytes = &mut self.bytes[..];
         let mut len = at;
-        let mut beyond = u32::from(!ascii);
         bytes[..at].copy_from_slice(&text[..at]);
         loop {
-            // Mostly the byte at `at` begins an escape, else the look for one has only got there.
-            if text.get(at) == Some(&b'\\') {
-                let letter = *text.get(at + 1)?;
-                let byte = SHORT[usize::from(letter)];
-                if byte != 0 {
-                    bytes[len] = byte;
-                    len += 1;
-                    at += 2;
-                } else if letter == b'u' {
-                    let (character, end) = unicode(text, at + 2)?;
-                    if !character.is_ascii() && beyond == 0 {
+            // The backslash is at `at`.
+            let letter = *text.get(at + 1)?;
+            let byte = SHORT[usize::from(letter)];
+            if byte != 0 {
+                bytes[len] = byte;
+                len += 1;
+                at += 2;
+            } else if letter == b'u' {
+                let (character, end) = unicode(text, at + 2)?;
+                if !character.is_ascii() {
+                    ascii = ascii && bytes[..len].is_ascii();
+                    if ascii {
                         // What is all ASCII in the document mostly stays so: no detour over UTF-8.
                         return Some(Bytes::Wide { len, at });
                     }
-                    len += character.encode_utf8(&mut bytes[len..]).len();
-                    at = end;
-                } else {
-                    return None;
                 }
+                len += character.encode_utf8(&mut bytes[len..]).len();
+                at = end;
+            } else {
+                return None;
             }
-            // The plain run behind it.
-            if let Some(block) = text.get(at..)?.first_chunk::<16>() {
-                let (ends, high) = ends_of_16(block);
-                bytes[len..len + 16].copy_from_slice(block);
-                beyond |= high & (ends ^ ends.wrapping_sub(1));
-                let plain = (ends | 0x1_0000).trailing_zeros() as usize;
-                at += plain;
-                len += plain;
-                if plain == 16 {
-                    continue;
-                }
-            }
-            match *text.get(at)? {
+            match copy_plain(bytes, &mut len, text, &mut at)? {
                 b'\\' => {}
                 b'"' => {
+                    let ascii = ascii && bytes[..len].is_ascii();
                     return Some(Bytes::End {
                         len,
-                        ascii: beyond == 0,
+                        ascii,
                         at: at + 1,
                     });
                 }
-                byte if byte < 0x20 => return None,
-                // Near the end of the document, byte by byte.
-                byte => {
-                    bytes[len] = byte;
-                    beyond |= u32::from(byte & 0x80);
-                    len += 1;
-                    at += 1;
-                }
+                _ => return None,
             }
         }
     }
@@ -245,6 +227,33 @@ impl Scratch {
             points[len] = point;
             len += 1;
         }
+    }
+}
+
+/// Copies the plain run at `at` to `to[len..]` and moves both on; the byte that ends it.
+#[inline(always)]
+fn copy_plain(to: &mut [u8], len: &mut usize, text: &[u8], at: &mut usize) -> Option<u8> {
+    while let Some(block) = text.get(*at..)?.first_chunk::<16>() {
+        *to.get_mut(*len..)?.first_chunk_mut()? = *block;
+        let (ends, _) = ends_of_16(block);
+        if ends != 0 {
+            let plain = ends.trailing_zeros() as usize & 15;
+            *at += plain;
+            *len += plain;
+            return Some(block[plain]);
+        }
+        *at += 16;
+        *len += 16;
+    }
+    // Near the end of the document, byte by byte.
+    loop {
+        let byte = *text.get(*at)?;
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            return Some(byte);
+        }
+        *to.get_mut(*len)? = byte;
+        *at += 1;
+        *len += 1;
     }
 }
 

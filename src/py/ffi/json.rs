@@ -6,7 +6,6 @@ use std::ffi::CStr;
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
-use smallvec::SmallVec;
 
 use crate::json::Text;
 
@@ -162,14 +161,14 @@ pub(crate) fn new_int(py: Python<'_>, number: i64) -> Option<Bound<'_, PyAny>> {
 
 /// A new `list` of `values[base..]`, which it takes out; None (no exception) for lack of memory.
 #[inline(always)]
-pub(crate) fn new_list<'py, const N: usize>(
+pub(crate) fn new_list<'py>(
     py: Python<'py>,
-    values: &mut SmallVec<[Bound<'py, PyAny>; N]>,
+    values: &mut Vec<Py<PyAny>>,
     base: usize,
 ) -> Option<Bound<'py, PyAny>> {
     let items = values.get(base..)?;
     // SAFETY: a new list has room for as many items as it was made for, all null, and nothing runs before they are
-    // set. A `Bound` is a pointer to an object with a reference of its own, which goes over to the list: the vector
+    // set. A `Py` is a pointer to an object with a reference of its own, which goes over to the list: the vector
     // forgets them at once.
     unsafe {
         let list = ffi::PyList_New(items.len() as ffi::Py_ssize_t);

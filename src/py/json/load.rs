@@ -10,7 +10,6 @@ use std::sync::MutexGuard;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList};
-use smallvec::SmallVec;
 
 use super::depth::check_depth;
 use super::keys::{KeyCache, new_str, scan_rare};
@@ -26,7 +25,16 @@ const MAX_DEPTH: usize = 32;
 const KEPT_DOCUMENT: usize = 32 * 1024;
 
 thread_local! {
-    static SCRATCH: Cell<Scratch> = Cell::default();
+    static KEPT: Cell<Kept> = Cell::default();
+}
+
+/// What one document leaves to the next one of the thread.
+#[derive(Default)]
+struct Kept {
+    /// Text of the literal being unescaped.
+    scratch: Scratch,
+    /// Items of all open lists, innermost last; none between documents.
+    values: Vec<Py<PyAny>>,
 }
 
 /// The Python value of a JSON document, as `json.loads(bytes)` gives it.
@@ -55,12 +63,13 @@ pub(super) fn parse<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyA
     let mut parser = Parser {
         py,
         keys: KeyCache::lend(),
-        scratch: SCRATCH.take(),
-        values: SmallVec::new(),
+        kept: KEPT.take(),
     };
     let parsed = parser.value(bytes, 0);
+    let mut kept = parser.kept;
     if bytes.len() <= KEPT_DOCUMENT {
-        SCRATCH.set(parser.scratch);
+        kept.values.clear();
+        KEPT.set(kept);
     }
     let (root, rest) = parsed?;
     let end = rest.iter().all(|&byte| is_space(byte));
@@ -71,10 +80,7 @@ pub(super) fn parse<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyA
 struct Parser<'py> {
     py: Python<'py>,
     keys: Option<MutexGuard<'static, KeyCache>>,
-    /// Text of the literal being unescaped.
-    scratch: Scratch,
-    /// Items of all open lists, innermost last.
-    values: SmallVec<[Bound<'py, PyAny>; 16]>,
+    kept: Kept,
 }
 
 type Parsed<'a, T> = Option<(T, &'a [u8])>;
@@ -86,7 +92,7 @@ impl<'py> Parser<'py> {
         let (byte, behind) = next(rest)?;
         Some(match byte {
             b'"' => {
-                let (literal, len) = scan_string(behind, &mut self.scratch)?;
+                let (literal, len) = scan_string(behind, &mut self.kept.scratch)?;
                 (new_str(py, literal)?.into_any(), behind.get(len..)?)
             }
             b'{' => self.object(behind, depth)?,
@@ -135,7 +141,7 @@ impl<'py> Parser<'py> {
             };
             let (key, len) = match cached {
                 Some(cached) => cached,
-                None => scan_rare(self.py, rest, &mut self.scratch)?,
+                None => scan_rare(self.py, rest, &mut self.kept.scratch)?,
             };
             (byte, rest) = next(rest.get(len..)?)?;
             if byte != b':' {
@@ -162,15 +168,15 @@ impl<'py> Parser<'py> {
         if let (b']', rest) = next(rest)? {
             return Some((PyList::empty(self.py).into_any(), rest));
         }
-        let base = self.values.len();
+        let base = self.kept.values.len();
         loop {
             let (value, byte);
             (value, rest) = self.value(rest, depth + 1)?;
-            self.values.push(value);
+            self.kept.values.push(value.unbind());
             (byte, rest) = next(rest)?;
             match byte {
                 b',' => {}
-                b']' => return Some((new_list(self.py, &mut self.values, base)?, rest)),
+                b']' => return Some((new_list(self.py, &mut self.kept.values, base)?, rest)),
                 _ => return None,
             }
         }
