@@ -295,22 +295,20 @@ impl Conn {
     /// Refuses the complete request, and those behind it that are complete too: there are too many to be served.
     pub fn shed(&mut self, shared: &mut Shared) {
         while self.take_request().is_some() {
-            let fields: [(&[u8], &[u8]); 2] = [
-                (b"Retry-After", b"1"),
-                (b"Content-Type", b"text/plain; charset=utf-8"),
-            ];
+            let lines = b"Retry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n";
             let body = b"The server is busy.\n";
-            self.reply(shared, 503, None, fields.into_iter(), body);
+            self.reply(shared, 503, None, lines, std::iter::empty(), body);
             self.advance(shared);
         }
     }
 
-    /// Answers the request in full.
+    /// Answers the request in full. `lines` are field lines that need no look, as in [`Engine::encode_head`].
     pub fn reply<'a>(
         &mut self,
         shared: &Shared,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         body: &[u8],
     ) {
@@ -322,6 +320,7 @@ impl Conn {
                 out,
                 status,
                 reason,
+                lines,
                 fields,
                 length,
                 keep_alive,
@@ -340,6 +339,7 @@ impl Conn {
         shared: &Shared,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         length: ReplyLength,
     ) -> ReplyBody {
@@ -350,6 +350,7 @@ impl Conn {
                 out,
                 status,
                 reason,
+                lines,
                 fields,
                 length,
                 keep_alive,
@@ -364,11 +365,12 @@ impl Conn {
         shared: &mut Shared,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         body: Box<dyn Payload>,
     ) {
         let length = ReplyLength::Known(body.bytes().len() as u64);
-        let kind = self.begin_reply(shared, status, reason, fields, length);
+        let kind = self.begin_reply(shared, status, reason, lines, fields, length);
         if kind == ReplyBody::None {
             shared.graveyard.push(body);
         } else {
@@ -383,10 +385,11 @@ impl Conn {
         shared: &Shared,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         length: ReplyLength,
     ) -> bool {
-        let kind = self.begin_reply(shared, status, reason, fields, length);
+        let kind = self.begin_reply(shared, status, reason, lines, fields, length);
         if kind == ReplyBody::None {
             self.end_reply(shared);
             return false;

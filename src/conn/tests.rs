@@ -54,7 +54,7 @@ impl Bench {
         body.push(b'=');
         body.extend_from_slice(request.body.bytes());
         self.conn
-            .reply(&self.shared, 200, None, std::iter::empty(), &body);
+            .reply(&self.shared, 200, None, b"", std::iter::empty(), &body);
     }
 }
 

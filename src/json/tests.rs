@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
-use super::block::{ahead, any_end, any_escape, beyond_ascii, ends, escapes};
+use super::block::{
+    ahead, any_end, any_escape, beyond_ascii, ends, ends_of_16, escapes, escapes_of_16,
+};
 use super::decimal::to_double;
 use super::escape::write_text;
 use super::float::write_float;
@@ -212,6 +214,16 @@ proptest! {
     }
 
     #[test]
+    fn masks_of_16_bytes_mark_the_same(bytes: [u8; 16]) {
+        let marks = |mask: u32| std::array::from_fn(|at| mask >> at & 1 != 0);
+        let (ends, beyond) = ends_of_16(&bytes);
+        prop_assert_eq!((ends | beyond | escapes_of_16(&bytes)) >> 16, 0);
+        prop_assert_eq!(marks(ends), bytes.map(is_end));
+        prop_assert_eq!(marks(beyond), bytes.map(|byte| byte >= 0x80));
+        prop_assert_eq!(marks(escapes_of_16(&bytes)), bytes.map(needs_escape));
+    }
+
+    #[test]
     fn a_short_text_knows_its_head(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
         let mut head = [0; 8];
         let len = bytes.len().min(8);
@@ -286,6 +298,9 @@ proptest! {
     fn numbers_mean_what_the_standard_library_reads(
         text in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,25})?([eE][-+]?[0-9]{1,3})?"
     ) {
+        // Near the end of the document, and far from it.
+        let document = format!("{text},\"name\":1");
+        prop_assert_eq!(scan_number(text.as_bytes()), scan_number(document.as_bytes()));
         if let Some((number, len)) = scan_number(text.as_bytes()) {
             prop_assert_eq!(len, text.len());
             match number {

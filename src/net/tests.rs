@@ -52,18 +52,29 @@ impl Service for Echo {
             let fields = [(&b"Content-Type"[..], &b"text/plain"[..])];
             match target {
                 b"/stream" => {
-                    conn.begin_stream(shared, 200, None, fields.into_iter(), ReplyLength::Unknown);
+                    conn.begin_stream(
+                        shared,
+                        200,
+                        None,
+                        b"",
+                        fields.into_iter(),
+                        ReplyLength::Unknown,
+                    );
                     conn.stream(b"some ");
                     continue;
                 }
                 b"/large" => {
                     let body = Box::new(Large(vec![b'x'; 4 * 1024 * 1024]));
-                    conn.reply_payload(shared, 200, None, fields.into_iter(), body);
+                    conn.reply_payload(shared, 200, None, b"", fields.into_iter(), body);
                 }
                 b"/middle" => {
-                    conn.reply(shared, 200, None, fields.into_iter(), &[b'x'; 64 * 1024]);
+                    let body = [b'x'; 64 * 1024];
+                    conn.reply(shared, 200, None, b"", fields.into_iter(), &body);
                 }
-                _ => conn.reply(shared, 200, None, fields.into_iter(), request.body.bytes()),
+                _ => {
+                    let body = request.body.bytes();
+                    conn.reply(shared, 200, None, b"", fields.into_iter(), body);
+                }
             }
             batch.advance(key);
         }

@@ -28,7 +28,7 @@ fn encode(
     let fields = fields
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    let body = engine.encode_head(&mut out, status, None, fields, length, true, DATE);
+    let body = engine.encode_head(&mut out, status, None, b"", fields, length, true, DATE);
     (String::from_utf8(out).expect("ASCII"), body)
 }
 
@@ -250,6 +250,7 @@ fn status_lines_of_every_kind() {
             &mut out,
             status,
             reason,
+            b"",
             std::iter::empty(),
             ReplyLength::Known(0),
             true,

@@ -19,7 +19,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
 
-#[pyclass(module = "bustapi._core", weakref)]
+#[pyclass(module = "bustapi._core")]
 pub struct RequestState {
     pub(super) request: Request,
     pub(super) peer: Arc<PeerAddr>,

@@ -38,7 +38,7 @@ impl Job {
         if matches!(reply.rest, Rest::Stream(..)) {
             RequestState::outlive_turn(state);
         } else {
-            RequestState::release(state, 2);
+            RequestState::release(state, &self.context, 2);
         }
     }
 }

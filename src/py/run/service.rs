@@ -61,8 +61,8 @@ pub struct PyService {
     reply: Reply,
     /// Answers under way outside of the turn.
     streams: HashMap<Key, Stream>,
-    /// The context of the last inline request, if the next can have it.
-    context: Option<Context>,
+    /// The context of the last inline request and its value of `current`, if the next can have them.
+    kept: Option<(Context, Py<RequestState>)>,
     pool: Option<Arc<PoolQueue>>,
     host: Option<LoopHost>,
     hidden_loop: Option<Py<PyAny>>,
@@ -88,7 +88,7 @@ impl PyService {
             table: None,
             reply: Reply::default(),
             streams: HashMap::new(),
-            context: None,
+            kept: None,
             pool: None,
             host: None,
             hidden_loop: None,
@@ -180,8 +180,7 @@ impl PyService {
     fn refuse(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
         self.reply.clear();
         self.reply.status = 503;
-        self.reply.field(b"Retry-After", b"1");
-        self.reply.content_type = Some(b"text/plain; charset=utf-8");
+        self.reply.lines = b"Retry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n";
         self.reply.body.extend_from_slice(b"The server is busy.\n");
         self.answer(py, batch, key, None);
     }
@@ -203,15 +202,25 @@ impl PyService {
         let Some(app) = self.table.as_ref().map(|table| Arc::clone(&table.app)) else {
             return Err(internal("the application has no table"));
         };
-        let state = RequestState::new(request, peer, Arc::clone(&self.pinned), Arc::clone(&app));
-        let state = Bound::new(py, state)?;
-        let context = match self.context.take() {
-            Some(context) => context,
-            None => Context::copy_current(py)?,
+        let kept = self.kept.take();
+        let is_kept = kept.is_some();
+        let (context, state) = match kept {
+            Some((context, state)) => {
+                let state = state.into_bound(py);
+                RequestState::renew(&state, request, &peer, &app);
+                (context, state)
+            }
+            None => {
+                let pinned = Arc::clone(&self.pinned);
+                let state = RequestState::new(request, peer, pinned, Arc::clone(&app));
+                (Context::copy_current(py)?, Bound::new(py, state)?)
+            }
         };
         let plan = {
             let _entered = context.enter(py)?;
-            ffi::set_context_var(self.current.bind(py), state.as_any())?;
+            if !is_kept {
+                ffi::set_context_var(self.current.bind(py), state.as_any())?;
+            }
             match self.plan(py, &state) {
                 Ok(plan) if plan.mode == Mode::Inline => {
                     self.hide_loop(py)?;
@@ -231,10 +240,7 @@ impl PyService {
         };
         match plan {
             None => match self.answer(py, batch, key, Some(context)) {
-                Some(context) => {
-                    RequestState::release(&state, 2);
-                    self.keep_context(py, context);
-                }
+                Some(context) => self.keep(py, context, state),
                 None => RequestState::outlive_turn(&state),
             },
             Some(plan) if plan.mode == Mode::Pool => self.hand_to_pool(
@@ -254,11 +260,12 @@ impl PyService {
         Ok(())
     }
 
-    /// Keeps a request's context for the next one if nothing but our variable is in it: what the view has set is
-    /// never seen by another request. Its copies are their owners' own.
-    fn keep_context(&mut self, py: Python<'_>, context: Context) {
-        if context.len(py) == 1 {
-            self.context = Some(context);
+    /// Keeps a request's context and state for the next one if nothing else refers to them and nothing was set in the
+    /// context: what a view has set or kept is never seen by another request.
+    fn keep(&mut self, py: Python<'_>, context: Context, state: Bound<'_, RequestState>) {
+        RequestState::release(&state, &context, 2);
+        if RequestState::can_be_renewed(&state, &context, self.current.bind(py)) {
+            self.kept = Some((context, state.unbind()));
         }
     }
 
@@ -338,7 +345,7 @@ impl PyService {
                 invoke::run_full(py, &app, &state, &mut self.reply);
             }
             match self.answer(py, batch, key, Some(context)) {
-                Some(_) => RequestState::release(&state, 2),
+                Some(context) => RequestState::release(&state, &context, 2),
                 None => RequestState::outlive_turn(&state),
             }
             return Ok(());

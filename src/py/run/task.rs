@@ -142,7 +142,7 @@ pub fn start(
         }
         drop(task);
         // Two references that `start` has itself: the state and its context's value.
-        release(&state, 3, reply);
+        release(&state, &start.context, 3, reply);
         return Ok(true);
     }
     host.tasks.bind(py).add(&task)?;
@@ -217,11 +217,11 @@ fn finish(
     invoke::end(py, app, state, unhandled);
 }
 
-fn release(state: &Bound<'_, RequestState>, held: isize, reply: &Reply) {
+fn release(state: &Bound<'_, RequestState>, context: &Context, held: isize, reply: &Reply) {
     if matches!(reply.rest, Rest::Stream(..)) {
         RequestState::outlive_turn(state);
     } else {
-        RequestState::release(state, held);
+        RequestState::release(state, context, held);
     }
 }
 
@@ -249,7 +249,7 @@ impl Done {
         let state = start.state.bind(py).clone();
         finish(py, &start.app, &start.plan, &state, task, &mut reply);
         // As above.
-        release(&state, 3, &reply);
+        release(&state, &start.context, 3, &reply);
         let Start {
             key,
             mailbox,
