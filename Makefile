@@ -101,13 +101,15 @@ soak: $(BIN)/maturin
 fuzz-build: $(CARGO_FUZZ)
 	$(FUZZ) build
 
-# New inputs go to the ignored corpus folder; the committed seeds are read and never written. The JSON bridge needs an
-# interpreter, so it is fuzzed from Python; its guided part runs where atheris is installed, and says so where not.
+# New inputs go to the ignored corpus folder; the committed seeds are read and never written, and neither are the
+# recorded requests, where BUSTAPI_H1_CORPUS names their folder. The JSON bridge needs an interpreter, so it is fuzzed
+# from Python; its guided part runs where atheris is installed, and says so where not.
 fuzz: fuzz-build develop
 	@set -e; for target in $$($(FUZZ) list); do \
 	  echo "fuzz $$target ($(FUZZ_SECS) s)"; \
 	  mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
-	  $(FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+	  case $$target in h1_*) recorded=$$BUSTAPI_H1_CORPUS ;; *) recorded= ;; esac; \
+	  $(FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target $$recorded -- \
 	    -max_total_time=$(FUZZ_SECS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
 	done
 	$(BIN)/python fuzz/json_bridge.py $(FUZZ_SECS)

@@ -498,6 +498,8 @@ impl Conn {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn fail(&mut self, status: u16, shared: &mut Shared) -> Progress {
         let is_head = self.is_about_head();
         self.outbox

@@ -90,6 +90,8 @@ pub struct Reactor<S: Service> {
     generation: u32,
     arena: Arena,
     wheel: Wheel<Key>,
+    /// Where the wheel looks at a connection that has become idle; no later than that of one that becomes so now.
+    idle_tick: Tick,
     shared: Shared,
     messages: Vec<S::Message>,
     ready: VecDeque<Key>,
@@ -139,6 +141,7 @@ impl<S: Service> Reactor<S> {
             generation: 0,
             arena: Arena::new(),
             wheel: Wheel::new(now),
+            idle_tick: 0,
             shared: Shared::new(config, body_memory),
             messages: Vec::new(),
             ready: VecDeque::new(),

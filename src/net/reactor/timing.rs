@@ -78,12 +78,25 @@ impl<S: Service> Reactor<S> {
         socket.timing = timing;
         socket.request = conn.requests();
         socket.deadline = Some(deadline);
-        // An idle connection is looked at before its time is up: the system may hold answers that nobody takes.
-        let look = if timing == Timing::KeepAlive {
-            deadline.min(self.now + config.write_timeout)
+        if timing == Timing::KeepAlive {
+            self.look_at_idle(key, deadline);
         } else {
-            deadline
-        };
+            self.look_at(key, deadline);
+        }
+    }
+
+    /// An idle connection is looked at before its time is up: the system may hold answers that nobody takes.
+    fn look_at_idle(&mut self, key: Key, deadline: Instant) {
+        let standing = self.sockets[key.index as usize].wheel_tick;
+        let draining = self.drain_until.is_some();
+        // The tick of now is no earlier than one of the past: it is not worked out for each answer.
+        if !draining && standing.is_some_and(|standing| standing <= self.idle_tick) {
+            return;
+        }
+        let look = deadline.min(self.now + self.shared.config.write_timeout);
+        if !draining {
+            self.idle_tick = self.wheel.tick(look);
+        }
         self.look_at(key, look);
     }
 
