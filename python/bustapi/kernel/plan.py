@@ -47,7 +47,8 @@ class Table(t.NamedTuple):
     host_matching: bool
     #: Methods whose replacement on a class makes the table stale.
     watch: list[tuple[type, str]]
-    #: The receivers of signals that a request sends; the table is stale when one becomes empty or stops being so.
+    #: The receivers of signals that a request sends, and the attributes of what applications share; the table is
+    #: stale when one becomes empty or stops being so.
     receivers: list[dict[t.Any, t.Any]]
     #: A request that carries this cookie has a session to be looked after even if the view does not touch it.
     session_cookie: str | None

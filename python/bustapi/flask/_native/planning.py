@@ -10,6 +10,7 @@ from ...kernel.plan import JsonStyle, Mode, Spec, Table
 from ...werkzeug.datastructures import Headers
 from .. import signals
 from ..app import Flask
+from ..ctx import AppContext, RequestContext
 from ..helpers import _split_blueprint_path
 from ..json.provider import DefaultJSONProvider
 from ..sessions import SecureCookieSessionInterface
@@ -20,7 +21,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Replaced, the application has to be called as a WSGI application.
-_DOOR = ("__call__", "wsgi_app", "request_context", "app_context")
+_DOOR = ("__call__", "wsgi_app", "request_context", "app_context", "create_url_adapter")
 #: Replaced, the pipeline has to call them.
 _STEPS = (
     "full_dispatch_request",
@@ -33,11 +34,23 @@ _STEPS = (
     "do_teardown_appcontext",
     "ensure_sync",
     "async_to_sync",
-    "create_url_adapter",
+    "should_ignore_error",
 )
 #: Called by name wherever an exception is answered, but not by the pipeline that runs as a coroutine.
 _HANDLERS = ("handle_user_exception", "handle_http_exception", "handle_exception")
 _STOCK = {name: getattr(Flask, name) for name in (*_DOOR, *_STEPS, *_HANDLERS)}
+
+#: Replaced on the class, contexts have to be made and pushed as the class says.
+_STOCK_CONTEXTS = {
+    (cls, name): getattr(cls, name)
+    for cls, names in (
+        (RequestContext, ("__init__", "push", "pop", "match_request")),
+        (AppContext, ("__init__", "push", "pop")),
+    )
+    for name in names
+}
+#: What an application is made of, each of which its class may say anew.
+_PARTS = ("session_interface", "request_class", "response_class", "app_ctx_globals_class")
 
 _PROVIDER_METHODS = ("response", "dumps", "default", "_prepare_response_obj")
 _STOCK_PROVIDER = {name: getattr(DefaultJSONProvider, name) for name in _PROVIDER_METHODS}
@@ -63,6 +76,7 @@ _SESSION_METHODS = (
     "should_set_cookie",
     "is_null_session",
     "make_null_session",
+    "get_cookie_name",
     "session_class",
 )
 _STOCK_SESSION = {name: getattr(SecureCookieSessionInterface, name) for name in _SESSION_METHODS}
@@ -92,7 +106,11 @@ def table(app: Flask) -> Table:
         unmatched_mode=_execution(app, None),
         host_matching=by_host,
         watch=list(_watched(app)),
-        receivers=[t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS],
+        receivers=[
+            *(t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS),
+            # Shared by applications, so that no application's counter can be told of what is assigned to it.
+            *([vars(interface)] if hasattr(interface, "__dict__") else ()),
+        ],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
         session_is_json=stock_session and interface._core_signer(app) is not None,  # type: ignore[attr-defined]
         response_class=app.response_class if is_stock_response(app.response_class) else None,
@@ -121,7 +139,7 @@ def describe(app: Flask, rule: t.Any) -> Spec:
 
     is_async = is_coroutine_function(view)
     if is_async or any(map(is_coroutine_function, hooks)):
-        if _is_stock(app, (*_DOOR, *_STEPS, *_HANDLERS)):
+        if is_served_natively(app) and _is_stock(app, (*_STEPS, *_HANDLERS)):
             alone = (
                 not hooks
                 and _is_simple(app, rule)
@@ -132,7 +150,12 @@ def describe(app: Flask, rule: t.Any) -> Spec:
         # A replaced step is a plain function, which can only wait for the coroutine: not on a reactor's thread.
         return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
 
-    if not _is_simple(app, rule) or app.teardown_appcontext_funcs or not _is_stock(app, (*_DOOR, *_STEPS)):
+    if (
+        not _is_simple(app, rule)
+        or app.teardown_appcontext_funcs
+        or not is_served_natively(app)
+        or not _is_stock(app, _STEPS)
+    ):
         return Spec(view, mode, bare=False, hooks_only=False, automatic_options=automatic)
     bare = not hooks and _makes_plain_responses(app)
     return Spec(view, mode, bare, True, before, after, teardown, automatic)
@@ -140,7 +163,9 @@ def describe(app: Flask, rule: t.Any) -> Spec:
 
 def is_served_natively(app: Flask) -> bool:
     """Return whether the server may call the application's steps, and not only its WSGI interface."""
-    return _is_stock(app, _DOOR)
+    return _is_stock(app, _DOOR) and all(
+        getattr(cls, name) is stock for (cls, name), stock in _STOCK_CONTEXTS.items()
+    )
 
 
 def needs_loop(app: Flask) -> bool:
@@ -169,7 +194,13 @@ def _is_simple(app: Flask, rule: t.Any) -> bool:
         and not any(app.url_value_preprocessors.get(name) for name in (None, *_blueprints(rule)))
         and app.config["TRUSTED_HOSTS"] is None
         and _is_stock_session(app.session_interface)
+        and _makes_requests_late(app.request_class)
     )
+
+
+def _makes_requests_late(cls: type) -> bool:
+    """Whether nobody sees that a request is made when it is first used."""
+    return all(getattr(cls, name) is _STOCK_REQUEST[name] for name in ("__init__", "__new__"))
 
 
 def _is_stock_request(cls: type) -> bool:
@@ -260,8 +291,9 @@ def _handlers(app: Flask) -> Iterator[Callable[..., t.Any]]:
 
 
 def _watched(app: Flask) -> Iterator[tuple[type, str]]:
-    for name in _STOCK:
+    for name in (*_STOCK, *_PARTS):
         yield type(app), name
+    yield from _STOCK_CONTEXTS
     for name in (*READ_BY, *_MADE_BY):
         yield app.response_class, name
     for name in (*_PROVIDER_METHODS, "sort_keys", "ensure_ascii", "compact", "mimetype"):
