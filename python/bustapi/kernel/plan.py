@@ -64,6 +64,9 @@ class Table(t.NamedTuple):
     json_body_limit: int | None
     #: The class of a response's headers, if the server may make responses of plain values itself.
     headers_class: type | None
+    #: How many proxies the application believes: for, proto, host, port, prefix. `host_matching` is true then; a
+    #: request of which the server cannot say what they mean is not `RequestState.is_fixed`, and has no rule.
+    proxies: tuple[int, int, int, int, int] | None = None
 
 
 class Spec(t.NamedTuple):

@@ -24,6 +24,7 @@ from .planning import (
     _makes_requests_late,
     describe,
     is_served_natively,
+    proxies,
 )
 
 if t.TYPE_CHECKING:
@@ -76,8 +77,13 @@ def explain(app: Flask, rule: t.Any) -> Way:
     # Replaced handlers are called by name in the pipeline of functions, but not in that of coroutines.
     steps = _STEPS if spec.mode != "task" and not iscoroutinefunction(view) else (*_STEPS, *_HANDLERS)
     found = [*_replaced(app, steps), *_around(app, rule), *_responses(app)]
+    believed = proxies(app)
+    if believed is not None:
+        names = ("x_for", "x_proto", "x_host", "x_port", "x_prefix")
+        numbers = ", ".join(f"{name}={number}" for name, number in zip(names, believed) if number)
+        found.insert(0, Reason(f"ProxyFix({numbers}) is applied by the server"))
     if spec.bare:
-        return Way("native", spec.mode, [])
+        return Way("native", spec.mode, found if believed is not None else [])
     if spec.hooks_only:
         hooks = [Reason(f"{kind} hook {_name(hook)}", hook) for kind, hook in _hooks(spec)]
         return Way("native", spec.mode, [*hooks, *found])

@@ -8,6 +8,7 @@ import typing as t
 from ...kernel.aio import is_coroutine_function
 from ...kernel.plan import JsonStyle, Mode, Spec, Table
 from ...werkzeug.datastructures import Headers
+from ...werkzeug.middleware.proxy_fix import ProxyFix
 from .. import signals
 from ..app import Flask
 from ..ctx import AppContext, RequestContext
@@ -21,7 +22,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Replaced, the application has to be called as a WSGI application.
-_DOOR = ("__call__", "wsgi_app", "request_context", "app_context", "create_url_adapter")
+_DOOR = ("wsgi_app", "__call__", "request_context", "app_context", "create_url_adapter")
 #: Replaced, the pipeline has to call them.
 _STEPS = (
     "full_dispatch_request",
@@ -38,6 +39,7 @@ _STEPS = (
 )
 #: Called by name wherever an exception is answered, but not by the pipeline that runs as a coroutine.
 _HANDLERS = ("handle_user_exception", "handle_http_exception", "handle_exception")
+_FIX, _REAL_VALUE = ProxyFix.__call__, ProxyFix._get_real_value
 _STOCK = {name: getattr(Flask, name) for name in (*_DOOR, *_STEPS, *_HANDLERS)}
 
 #: Replaced on the class, contexts have to be made and pushed as the class says.
@@ -99,12 +101,14 @@ def table(app: Flask) -> Table:
     interface = app.session_interface
     stock_session = _is_stock_session(interface)
     by_host = url_map.host_matching or app.subdomain_matching or any(_has_domain(app, rule) for rule in rules)
+    believed = proxies(app)
     return Table(
         rules=rules,
         router=url_map.native_router(),
         json=_json_style(app),
-        unmatched_mode=_execution(app, None),
-        host_matching=by_host,
+        # Through the wrapper an async view is waited for: not on a reactor's thread.
+        unmatched_mode="pool" if believed is not None and needs_loop(app) else _execution(app, None),
+        host_matching=by_host or believed is not None,
         watch=list(_watched(app)),
         receivers=[
             *(t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS),
@@ -120,6 +124,7 @@ def table(app: Flask) -> Table:
         request_class=app.request_class if _is_stock_request(app.request_class) else None,
         json_body_limit=_json_body_limit(app),
         headers_class=Headers if _makes_plain_responses(app) else None,
+        proxies=believed,
     )
 
 
@@ -163,9 +168,38 @@ def describe(app: Flask, rule: t.Any) -> Spec:
 
 def is_served_natively(app: Flask) -> bool:
     """Return whether the server may call the application's steps, and not only its WSGI interface."""
-    return _is_stock(app, _DOOR) and all(
+    return (_is_stock(app, _DOOR) or (_is_stock(app, _DOOR[1:]) and proxies(app) is not None)) and all(
         getattr(cls, name) is stock for (cls, name), stock in _STOCK_CONTEXTS.items()
     )
+
+
+def proxies(app: Flask) -> tuple[int, int, int, int, int] | None:
+    """Return how many proxies are believed by a stock `ProxyFix` that is all there is around the application.
+
+    Args:
+        app: The application.
+
+    Returns:
+        The numbers for `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`; None if it is wrapped in nothing
+        or in something else.
+    """
+    fix = app.__dict__.get("wsgi_app")
+    if type(fix) is not ProxyFix or app.url_map.host_matching:
+        return None
+    inner = fix.app
+    if (
+        getattr(inner, "__self__", None) is not app
+        or getattr(inner, "__func__", None) is not _STOCK["wsgi_app"]
+    ):
+        return None
+    if (
+        ProxyFix.__call__ is not _FIX
+        or ProxyFix._get_real_value is not _REAL_VALUE
+        or "_get_real_value" in vars(fix)
+    ):
+        return None
+    numbers = (fix.x_for, fix.x_proto, fix.x_host, fix.x_port, fix.x_prefix)
+    return numbers if all(type(number) is int and number >= 0 for number in numbers) else None
 
 
 def needs_loop(app: Flask) -> bool:
@@ -293,6 +327,9 @@ def _handlers(app: Flask) -> Iterator[Callable[..., t.Any]]:
 def _watched(app: Flask) -> Iterator[tuple[type, str]]:
     for name in (*_STOCK, *_PARTS):
         yield type(app), name
+    if "wsgi_app" in app.__dict__:
+        yield ProxyFix, "__call__"
+        yield ProxyFix, "_get_real_value"
     yield from _STOCK_CONTEXTS
     for name in (*READ_BY, *_MADE_BY):
         yield app.response_class, name
