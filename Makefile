@@ -16,16 +16,18 @@ export PYO3_PYTHON := $(abspath $(BIN)/python)
 MAKEFLAGS += --no-print-directory
 
 CARGO_FUZZ := $(shell command -v cargo-fuzz || echo .tools/bin/cargo-fuzz)
+CARGO_LLVM_COV := $(shell command -v cargo-llvm-cov || echo .tools/bin/cargo-llvm-cov)
 # cargo-fuzz needs the sanitizers, which a stable compiler has but does not offer.
 FUZZ := RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ)
 CLIPPY := -D warnings -D clippy::undocumented_unsafe_blocks
 
-.PHONY: help run test test-all test-extensions suites matrix check bench soak fuzz fuzz-build wheel clean
+.PHONY: help run test coverage coverage-rust test-all test-extensions suites matrix check bench soak fuzz fuzz-build wheel clean
 .DEFAULT_GOAL := help
 
 help:
 	@echo "make run       build and serve examples/json_api.py"
 	@echo "make test      build, then cargo test and pytest"
+	@echo "make coverage  line coverage of the Python package, which must be 95 %; coverage-rust: the crate's"
 	@echo "make test-all  a wheel and the test suite for every CPython >= 3.9 found"
 	@echo "make test-extensions  real Flask extensions on us and on Flask (redis-server, PostgreSQL)"
 	@echo "make suites    the extensions' own test suites (needs SUITE_RUNNER)"
@@ -56,6 +58,18 @@ develop: $(BIN)/maturin
 test: develop
 	cargo test --quiet
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+# Line coverage of the package, with the processes that tests start; fails below `fail_under` (pyproject.toml).
+# Tests that load a server measure nothing here.
+coverage: develop
+	$(BIN)/python -m coverage erase
+	$(BIN)/python -m coverage run -m pytest -m "not load" $(TEST_ARGS)
+	$(BIN)/python -m coverage combine --quiet
+	$(BIN)/python -m coverage report
+
+# The Rust crate's, by its own tests and without libpython.
+coverage-rust: $(CARGO_LLVM_COV)
+	$(CARGO_LLVM_COV) llvm-cov --quiet --ignore-filename-regex '(/py/|^benches|^fuzz)' $(TEST_ARGS)
 
 test-all:
 	$(PYTHON) .ci/test_all.py $(TEST_ARGS)
@@ -94,6 +108,10 @@ bench: $(BIN)/maturin
 soak: $(BIN)/maturin
 	$(BIN)/maturin develop --quiet --release
 	$(BIN)/python tests/soak --secs $(SOAK_SECS) $(SOAK_ARGS)
+
+.tools/bin/cargo-llvm-cov:
+	cargo install --quiet --locked --root .tools cargo-llvm-cov
+	rustup component add llvm-tools
 
 .tools/bin/cargo-fuzz:
 	cargo install --quiet --locked --root .tools cargo-fuzz

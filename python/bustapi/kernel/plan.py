@@ -48,7 +48,8 @@ class Table(t.NamedTuple):
     host_matching: bool
     #: Methods whose replacement on a class makes the table stale.
     watch: list[tuple[type, str]]
-    #: The receivers of signals that a request sends; the table is stale when one becomes empty or stops being so.
+    #: The receivers of signals that a request sends, and the attributes of what applications share; the table is
+    #: stale when one becomes empty or stops being so.
     receivers: list[dict[t.Any, t.Any]]
     #: A request that carries this cookie has a session to be looked after even if the view does not touch it.
     session_cookie: str | None
@@ -64,6 +65,9 @@ class Table(t.NamedTuple):
     json_body_limit: int | None
     #: The class of a response's headers, if the server may make responses of plain values itself.
     headers_class: type | None
+    #: How many proxies the application believes: for, proto, host, port, prefix. `host_matching` is true then; a
+    #: request of which the server cannot say what they mean is not `RequestState.is_fixed`, and has no rule.
+    proxies: tuple[int, int, int, int, int] | None = None
 
 
 class Spec(t.NamedTuple):

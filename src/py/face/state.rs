@@ -229,6 +229,12 @@ impl RequestState {
         latin1(py, prefix.unwrap_or_default())
     }
 
+    /// Whether the server did what the application's `ProxyFix` would have done.
+    #[getter]
+    pub(super) fn is_fixed(&self) -> bool {
+        matches!(self.origin(), Some(Origin { applied: true, .. }))
+    }
+
     #[getter]
     pub(super) fn http_version(&self) -> &'static str {
         match self.request.head.version {

@@ -4,6 +4,7 @@
 //! makes the table stale, and it is built again before the next request is answered.
 
 use super::watch::Watch;
+use crate::http::forwarded::Counts;
 use crate::pace::Pace;
 use crate::py::face::application::App;
 use crate::py::json::DumpOptions;
@@ -108,6 +109,8 @@ pub struct Table {
     paces: Arc<Paces>,
     /// The application's rules need a host to match.
     pub host_matching: bool,
+    /// The application believes so many proxies, and its rules are looked at after that (`host_matching` says so too).
+    pub proxies: Option<Counts>,
 }
 
 impl Table {
@@ -144,6 +147,7 @@ impl Table {
                 table.getattr("receivers")?.cast()?,
             )?,
             host_matching: table.getattr("host_matching")?.extract()?,
+            proxies: counts(&table.getattr("proxies")?)?,
             app: Arc::new(App {
                 object: app.clone_ref(py),
                 json: json_options(&table.getattr("json")?)?,
@@ -207,6 +211,21 @@ fn json_options(style: &Bound<'_, PyAny>) -> PyResult<Option<DumpOptions>> {
         sort_keys: style.getattr("sort_keys")?.is_truthy()?,
         ensure_ascii: style.getattr("ensure_ascii")?.is_truthy()?,
         ..layout
+    }))
+}
+
+/// The five numbers, in the order of `ProxyFix`'s arguments.
+fn counts(numbers: &Bound<'_, PyAny>) -> PyResult<Option<Counts>> {
+    if numbers.is_none() {
+        return Ok(None);
+    }
+    let (x_for, x_proto, x_host, x_port, x_prefix) = numbers.extract()?;
+    Ok(Some(Counts {
+        x_for,
+        x_proto,
+        x_host,
+        x_port,
+        x_prefix,
     }))
 }
 

@@ -15,6 +15,7 @@ use super::watchdog::{Pulse, Stage};
 use crate::buf::Budget;
 use crate::conn::{Batch, Key, Phase, Request, Service};
 use crate::http::Method;
+use crate::http::forwarded::Counts;
 use crate::net::Mailbox;
 use crate::pace::{Attached, Demotion, Stopwatch};
 use crate::py::face::application::App;
@@ -183,8 +184,47 @@ impl PyService {
                 Ok(plan)
             }
             // No rule, or one that Python has to look at (custom converters): the dialect's own matching decides.
-            Found::Python => Ok(Arc::clone(&table.unmatched)),
+            Found::Python => match table.proxies {
+                Some(counts) => self.plan_behind_proxies(py, state, &counts),
+                None => Ok(Arc::clone(&table.unmatched)),
+            },
         }
+    }
+
+    /// The same for an application that believes proxies of its own accord. A request of which they say what only
+    /// Python can tell keeps its origin, and goes through the application's wrapper.
+    fn plan_behind_proxies(
+        &mut self,
+        py: Python<'_>,
+        state: &Bound<'_, RequestState>,
+        counts: &Counts,
+    ) -> PyResult<Arc<Plan>> {
+        let Some(table) = self.table.as_mut() else {
+            return Err(internal("the application has no table"));
+        };
+        if !state.try_borrow_mut()?.believe(counts) {
+            return Ok(Arc::clone(&table.unmatched));
+        }
+        let found = {
+            let this = state.try_borrow()?;
+            match this.request().host() {
+                Some(host) if host.len() > HOST => Found::Python,
+                _ => table.router.get().find(py, this.request(), false)?,
+            }
+        };
+        let Found::Rule { rule, view_args } = found else {
+            return Ok(Arc::clone(&table.unmatched));
+        };
+        let plan = table.plan(py, rule)?;
+        let mut this = state.try_borrow_mut()?;
+        this.set_match(
+            plan.rule.clone_ref(py),
+            view_args.map(|args| args.unbind().into_any()),
+        );
+        if plan.automatic_options && this.request().head.method == Method::Options {
+            return Ok(Arc::clone(&table.unmatched));
+        }
+        Ok(plan)
     }
 
     /// The pool is full and the request is for it: told before anything of Python is made for the request.

@@ -37,14 +37,18 @@ def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
         # Fields are removed, or completed with parts of the request.
         headers = response.get_wsgi_headers(state.environ())
     if response.is_sequence and not response._on_close:
-        return status, reason, list(headers), b"".join(response.iter_encoded())
+        # No length either: that of a body which was not to be sent is not that of the 200's (RFC 9110 8.6).
+        body = b"" if status == 304 else b"".join(response.iter_encoded())
+        return status, reason, list(headers), body
     if type(response.response) is AsyncPieces and state.method != "HEAD":
         # As it is: a task of the event loop pulls it.
         response.response.on_close = response.close
         return status, reason, list(headers), response.response
-    body = response.get_app_iter(state.environ())
+    pieces = response.get_app_iter(state.environ())
     # The server asks for one piece after the other.
-    return status, reason, list(headers), body if hasattr(body, "__next__") else _Body((), iter(body), body)
+    if not hasattr(pieces, "__next__"):
+        pieces = _Body((), iter(pieces), pieces)
+    return status, reason, list(headers), pieces
 
 
 def split_status(status: str) -> tuple[int, str | None]:
