@@ -147,3 +147,20 @@ impl RequestState {
         Ok(true)
     }
 }
+
+impl RequestState {
+    pub(super) fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
+        match (&self.body, &self.request.body) {
+            (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),
+            (_, body) => body.bytes(),
+        }
+    }
+}
+
+/// `application/json`, with parameters or not.
+pub(super) fn is_json(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|b| *b == b';').next().unwrap_or(&[]);
+    media_type
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
+}

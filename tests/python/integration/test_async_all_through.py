@@ -319,14 +319,18 @@ LOOPS = """
 
 
 @pytest.mark.load
-@pytest.mark.skipif(sys.version_info < (3, 10), reason="a lock made at start-up belongs to a loop before 3.10")
+@pytest.mark.skipif(
+    sys.version_info < (3, 10), reason="a lock made at start-up belongs to a loop before 3.10"
+)
 @pytest.mark.parametrize("loops", ["one", "per-thread"])
 def test_one_client_and_one_contended_lock_with_four_threads(tmp_path: Path, loops: str) -> None:
     """`BUSTAPI_TEST_REQUESTS=10000` makes as many as the issue asks for."""
     pytest.importorskip("httpx")
     requests = int(os.environ.get("BUSTAPI_TEST_REQUESTS", "1000"))
     per_thread = loops == "per-thread"
-    with serving(tmp_path, LOOPS.replace("PER_THREAD", str(per_thread)), run=f"threads=4, loops={loops!r}") as served:
+    with serving(
+        tmp_path, LOOPS.replace("PER_THREAD", str(per_thread)), run=f"threads=4, loops={loops!r}"
+    ) as served:
 
         def client(number: int) -> set[int]:
             found = set()

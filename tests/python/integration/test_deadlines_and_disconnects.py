@@ -228,7 +228,9 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         (b"GET /sync", "sync begun", "sync disconnected True"),
     ],
 )
-def test_a_reset_ends_what_only_its_client_wants(served: Served, request_line: bytes, begun: str, end: str) -> None:
+def test_a_reset_ends_what_only_its_client_wants(
+    served: Served, request_line: bytes, begun: str, end: str
+) -> None:
     sock = served.connect()
     sock.sendall(request_line + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n")
     wait_for(served, begun)

@@ -181,7 +181,9 @@ def test_a_pipeline_is_answered_in_order_while_its_route_is_promoted(served: Ser
             part = sock.recv(65536)
             assert part
             got += part
-    threads = [json.loads(answer.partition(b"\r\n\r\n")[2])["thread"] for answer in got.split(b"HTTP/1.1 200 OK")[1:]]
+    threads = [
+        json.loads(answer.partition(b"\r\n\r\n")[2])["thread"] for answer in got.split(b"HTTP/1.1 200 OK")[1:]
+    ]
     assert len(threads) == count
     assert threads[0] == "bustapi-pool-1"
 
@@ -221,7 +223,7 @@ def test_an_inline_view_that_requests_its_own_server_is_helped_and_logged(served
 def test_an_inline_view_may_wait_for_another_request(served: Served) -> None:
     with ThreadPoolExecutor(1) as clients:
         waiting = clients.submit(once, served, "/waits-inline")
-        time.sleep(0.2)
+        served.wait_for("sync view that runs inline has held the thread of a reactor")
         assert once(served, "/tells")["thread"].startswith("bustapi-spare")
         assert waiting.result(10) == {"asked": True}
 
@@ -273,7 +275,9 @@ def test_a_slow_route_does_not_hold_up_a_quick_one(served: Served) -> None:
 
 def test_the_pools_threads_come_with_the_requests(served: Served) -> None:
     with ThreadPoolExecutor(5) as clients:
-        threads = {answer["thread"] for answer in clients.map(lambda _: once(served, "/sleeps/400"), range(5))}
+        threads = {
+            answer["thread"] for answer in clients.map(lambda _: once(served, "/sleeps/400"), range(5))
+        }
     assert threads == {f"bustapi-pool-{n}" for n in range(1, 6)}
 
 
@@ -425,7 +429,9 @@ def test_what_a_wrapped_coroutine_raises_is_the_views(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("path", ["/holds", "/holds-at-once"])
-def test_a_coroutine_that_holds_the_loop_is_logged_with_its_line(tmp_path: Path, path: str, loop: str) -> None:
+def test_a_coroutine_that_holds_the_loop_is_logged_with_its_line(
+    tmp_path: Path, path: str, loop: str
+) -> None:
     if loop == "uvloop":
         pytest.importorskip("uvloop")
     with serving(tmp_path, COROUTINES, run=f"loop={loop!r}") as served:

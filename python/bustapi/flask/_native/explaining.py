@@ -48,7 +48,7 @@ class Way(t.NamedTuple):
     """How the requests of a rule are run."""
 
     verdict: Verdict
-    #: `inline`, `pool` or `task`.
+    #: `auto`, `inline`, `pool` or `task`.
     mode: str
     reasons: list[Reason]
 
@@ -69,7 +69,7 @@ def explain(app: Flask, rule: t.Any) -> Way:
         return Way("pipeline", "inline", [Reason(text)])
     spec = describe(app, rule)
     if not is_served_natively(app):
-        return Way("pipeline", "pool" if spec.mode == "pool" else "inline", list(_replaced(app, _DOOR)))
+        return Way("pipeline", spec.mode, list(_replaced(app, _DOOR)))
     # Replaced handlers are called by name in the pipeline of functions, but not in that of coroutines.
     steps = _STEPS if spec.mode != "task" and not iscoroutinefunction(view) else (*_STEPS, *_HANDLERS)
     found = [*_replaced(app, steps), *_around(app, rule), *_responses(app)]

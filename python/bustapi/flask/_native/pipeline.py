@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing as t
 
-from ...kernel.aio import is_coroutine_function
 from ...kernel.plan import Rendered
 from ...werkzeug.exceptions import BadRequestKeyError, GatewayTimeout, InternalServerError
 from ...werkzeug.routing import RoutingException

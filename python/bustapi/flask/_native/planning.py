@@ -127,7 +127,11 @@ def _describe(app: Flask, rule: t.Any) -> Spec:
     hooks = (*before, *after, *teardown, *app.teardown_appcontext_funcs)
 
     is_async = is_coroutine_function(view)
-    if not is_async and any(map(is_coroutine_function, hooks)) and (mode != "inline" or wraps_coroutine(view)):
+    if (
+        not is_async
+        and any(map(is_coroutine_function, hooks))
+        and (mode != "inline" or wraps_coroutine(view))
+    ):
         # The view may block, which a task must not: in the pool it does, and each hook is waited for there.
         return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
     if is_async or any(map(is_coroutine_function, hooks)):
