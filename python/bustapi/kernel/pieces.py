@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typing as t
 
+from . import loops
 from .aio import run_sync
 
 if t.TYPE_CHECKING:
-    from asyncio import Future, Task
-    from collections.abc import AsyncIterator, Callable, Iterator
+    from asyncio import AbstractEventLoop, Future, Task
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 
 #: The tasks under way: an event loop keeps weak references only.
 _tasks: set[Task[None]] = set()
@@ -27,6 +28,7 @@ class AsyncPieces:
         self.on_close: Callable[[], object] | None = None
         #: Pieces were asked for one by one, so that the iterator has to be closed that way too.
         self._pulled = False
+        self._own_loop: AbstractEventLoop | None = None
 
     def __iter__(self) -> Iterator[t.Any]:
         return self
@@ -34,7 +36,7 @@ class AsyncPieces:
     def __next__(self) -> t.Any:
         self._pulled = True
         try:
-            return run_sync(self._next)()
+            return self._run(self._next)
         except StopAsyncIteration:
             raise StopIteration from None
 
@@ -55,9 +57,22 @@ class AsyncPieces:
         """Close the iterator, where its pieces were pulled one by one."""
         try:
             if self._pulled:
-                run_sync(self._aclose)()
+                self._run(self._aclose)
         finally:
+            own_loop, self._own_loop = self._own_loop, None
+            if own_loop is not None:
+                own_loop.close()
             self._closed()
+
+    def _run(self, function: Callable[[], Coroutine[t.Any, t.Any, t.Any]]) -> t.Any:
+        if not loops.is_host() and loops.serving_loop() is not None:
+            return run_sync(function)()
+        # One loop for all pieces: the end of a loop closes the generators that it began.
+        if self._own_loop is None:
+            import asyncio  # most bodies need none
+
+            self._own_loop = asyncio.new_event_loop()
+        return self._own_loop.run_until_complete(function())
 
     def begin(self, sink: t.Any) -> None:
         """Start the task that pulls the pieces. Called by the running loop.

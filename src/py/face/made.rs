@@ -1,7 +1,8 @@
 //! What the application's classes make of a request, and when it goes.
 
 use super::application::App;
-use super::state::{Fate, RequestState};
+use super::fate::Fate;
+use super::state::RequestState;
 use crate::buf::Held;
 use crate::conn::{self, PeerAddr, Request};
 use crate::py::ffi::{self, Context};
@@ -197,4 +198,21 @@ impl RequestState {
         }
         Ok(true)
     }
+}
+
+impl RequestState {
+    pub(super) fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
+        match (&self.body, &self.request.body) {
+            (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),
+            (_, body) => body.bytes(),
+        }
+    }
+}
+
+/// `application/json`, with parameters or not.
+pub(super) fn is_json(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|b| *b == b';').next().unwrap_or(&[]);
+    media_type
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
 }

@@ -6,7 +6,8 @@
 
 use super::application::App;
 use super::environ::{latin1, separator, title_case};
-use super::made::Made;
+use super::fate::Fate;
+use super::made::{Made, is_json};
 use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
@@ -18,7 +19,7 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 #[pyclass(module = "bustapi._core")]
 pub struct RequestState {
@@ -33,15 +34,6 @@ pub struct RequestState {
     pub(super) environ: Option<Py<PyDict>>,
     pub(super) made: Made,
     pub(super) fate: Fate,
-}
-
-/// What happens to a request from outside while its view runs.
-#[derive(Default)]
-pub struct Fate {
-    /// The client has gone.
-    pub disconnected: AtomicBool,
-    /// The view's time is up.
-    pub expired: AtomicBool,
 }
 
 impl RequestState {
@@ -604,23 +596,6 @@ impl RequestState {
             self.method(py).to_str()?,
             self.path()
         ))
-    }
-}
-
-/// `application/json`, with parameters or not.
-fn is_json(content_type: &[u8]) -> bool {
-    let media_type = content_type.split(|b| *b == b';').next().unwrap_or(&[]);
-    media_type
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/json")
-}
-
-impl RequestState {
-    pub(super) fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
-        match (&self.body, &self.request.body) {
-            (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),
-            (_, body) => body.bytes(),
-        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! Requests run as Python calls: which view, in which way, and what its result means.
 
+mod answers;
+mod handing;
 pub mod invoke;
 pub mod open;
 pub mod plan;

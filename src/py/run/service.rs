@@ -6,11 +6,11 @@
 use super::invoke::{self, Failed};
 use super::open::{self, OpenRequests};
 use super::plan::{Mode, Paces, Plan, Table};
-use super::pool::{Flow, Job, PoolQueue, Pushed, Pushing, Ticket, Work};
+use super::pool::{PoolQueue, Pushing, Ticket};
 use super::reply::{Begun, Reply, Rest};
-use super::sink::{self, Sink};
-use super::stream::{self, Piece};
-use super::task::{self, LoopHost};
+use super::sink::Sink;
+
+use super::task::LoopHost;
 use super::watchdog::{Pulse, Stage};
 use crate::buf::Budget;
 use crate::conn::{Batch, Key, Phase, Request, Service};
@@ -55,7 +55,7 @@ pub enum Message {
 }
 
 /// A streamed answer.
-enum Stream {
+pub(super) enum Stream {
     /// Pulled here, as the client takes it, in the context of the view.
     Inline(Py<PyAny>, Option<Context>),
     /// Pushed by a pool thread, which waits while the flow is closed.
@@ -63,9 +63,6 @@ enum Stream {
     /// Pushed by a task of the event loop.
     Task(Py<Sink>),
 }
-
-/// A streamed answer's pieces in one turn, so that one endless stream leaves time for others.
-const PIECES: usize = 64;
 
 /// The longest name of a host in bytes (RFC 1035 2.3.4).
 const HOST: usize = 255;
@@ -75,7 +72,7 @@ pub struct PyService {
     generation: Arc<AtomicU64>,
     pub(super) current: Py<PyAny>,
     pinned: Arc<Budget>,
-    mailbox: Arc<Mailbox<Message>>,
+    pub(super) mailbox: Arc<Mailbox<Message>>,
     pub(super) pulse: Arc<Pulse>,
     paces: Arc<Paces>,
     stopwatch: Stopwatch,
@@ -83,13 +80,13 @@ pub struct PyService {
     pub(super) reply: Reply,
     pub(super) open: OpenRequests,
     /// The body that the last inline view left to be generated belongs in the pool.
-    streams_from_pool: bool,
+    pub(super) streams_from_pool: bool,
     /// Answers under way outside of the turn.
-    streams: HashMap<Key, Stream>,
+    pub(super) streams: HashMap<Key, Stream>,
     /// The context of the last inline request and its value of `current`, if the next can have them.
     kept: Option<(Context, Py<RequestState>)>,
-    pool: Option<Arc<PoolQueue>>,
-    host: Option<LoopHost>,
+    pub(super) pool: Option<Arc<PoolQueue>>,
+    pub(super) host: Option<LoopHost>,
     hidden_loop: Option<Py<PyAny>>,
 }
 
@@ -156,7 +153,11 @@ impl PyService {
     }
 
     /// Matches the request and finds its plan. An error here is the application's (a converter raised, say).
-    fn plan(&mut self, py: Python<'_>, state: &Bound<'_, RequestState>) -> PyResult<Arc<Plan>> {
+    pub(super) fn plan(
+        &mut self,
+        py: Python<'_>,
+        state: &Bound<'_, RequestState>,
+    ) -> PyResult<Arc<Plan>> {
         let Some(table) = self.table.as_mut() else {
             return Err(internal("the application has no table"));
         };
@@ -249,7 +250,7 @@ impl PyService {
         }
     }
 
-    fn refuse(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
+    pub(super) fn refuse(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
         self.reply.clear();
         self.reply.status = 503;
         self.reply.lines = b"Retry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n";
@@ -345,67 +346,20 @@ impl PyService {
         state: &Bound<'_, RequestState>,
     ) {
         self.pulse.step();
-        if plan.mode == Mode::Inline {
+        if plan.mode == Mode::Inline || self.pool.is_none() {
             invoke::run(py, app, plan, state, &mut self.reply);
             self.stopwatch.forget();
             return;
         }
         self.stopwatch.begin(&plan.pace);
         invoke::run(py, app, plan, state, &mut self.reply);
-        let demotion = self.stopwatch.end(&plan.pace);
-        if self.pool.is_none() {
-            return;
-        }
-        if let Some(demotion) = demotion {
+        if let Some(demotion) = self.stopwatch.end(&plan.pace) {
             tell_demotion(py, app, plan, &demotion);
         }
         if matches!(self.reply.rest, Rest::Stream(..)) {
             self.streams_from_pool = true;
             plan.pace.note_stream();
         }
-    }
-
-    /// Begins the answer of an inline view whose body is generated: of an `auto` one in the pool, since what the
-    /// generator will do is not known.
-    fn begin_stream(
-        &mut self,
-        py: Python<'_>,
-        batch: &mut Batch<'_, Message>,
-        key: Key,
-        context: Context,
-    ) {
-        let mut context = Some(context);
-        let in_task = self.host.is_some()
-            && matches!(&self.reply.rest, Rest::Stream(body, _) if sink::is_async(body.bind(py)));
-        if std::mem::take(&mut self.streams_from_pool)
-            && !in_task
-            && let Some(pool) = &self.pool
-            && let Some(own) = context.take()
-            && let Rest::Stream(iterator, length) =
-                std::mem::replace(&mut self.reply.rest, Rest::Nothing)
-        {
-            let flow = Flow::new();
-            let ticket = self.open.next_ticket();
-            let body = Pushed {
-                key,
-                ticket,
-                iterator,
-                context: own,
-                flow: Arc::clone(&flow),
-            };
-            match pool.submit(py, Work::Body(body), Arc::clone(&self.mailbox)) {
-                Ok(()) => {
-                    self.reply.rest = Rest::Pushed(Pushing::new(&flow, ticket), length);
-                }
-                Err(refused) => {
-                    if let Work::Body(body) = *refused {
-                        self.reply.rest = Rest::Stream(body.iterator, length);
-                        context = Some(body.context);
-                    }
-                }
-            }
-        }
-        self.answer(py, batch, key, context);
     }
 
     /// Keeps a request's context and state for the next one if nothing else refers to them and nothing was set in the
@@ -456,279 +410,6 @@ impl PyService {
         }
     }
 
-    #[allow(clippy::too_many_arguments)]
-    fn hand_to_pool(
-        &mut self,
-        py: Python<'_>,
-        batch: &mut Batch<'_, Message>,
-        key: Key,
-        app: Arc<App>,
-        plan: Arc<Plan>,
-        state: Py<RequestState>,
-        context: Context,
-    ) -> PyResult<()> {
-        let mut job = Job {
-            key,
-            ticket: 0,
-            app,
-            plan,
-            state,
-            context,
-        };
-        let Some(pool) = &self.pool else {
-            // No pool in this server: the view runs here.
-            self.reply.clear();
-            self.hide_loop(py)?;
-            self.pulse.step();
-            let context = job.context.clone_ref(py);
-            job.run_inline(py, &mut self.reply, 2);
-            self.answer(py, batch, key, Some(context));
-            return Ok(());
-        };
-        let state = job.state.clone_ref(py);
-        let (ticket, deadline) = self.open.admit(key, &job.app, &job.plan, state, None);
-        job.ticket = ticket;
-        if let Err(work) = pool.submit(py, Work::View(job), Arc::clone(&self.mailbox)) {
-            drop(work);
-            self.open.forget(key);
-            self.refuse(py, batch, key);
-        } else if let Some(deadline) = deadline {
-            self.pulse.expect(deadline);
-        }
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn hand_to_loop(
-        &mut self,
-        py: Python<'_>,
-        batch: &mut Batch<'_, Message>,
-        key: Key,
-        app: Arc<App>,
-        plan: Arc<Plan>,
-        state: Bound<'_, RequestState>,
-        context: Context,
-    ) -> PyResult<()> {
-        let Some(host) = &self.host else {
-            // The application had nothing asynchronous when it was started: the pipeline runs the coroutine.
-            self.reply.clear();
-            {
-                let _entered = context.enter(py)?;
-                invoke::run_full(py, &app, &state, &mut self.reply);
-            }
-            match self.answer(py, batch, key, Some(context)) {
-                Some(context) => RequestState::release(&state, &context, 2),
-                None => RequestState::outlive_turn(&state),
-            }
-            return Ok(());
-        };
-        let host = host.clone_ref(py);
-        let handle = Arc::new(task::Handle::default());
-        let (ticket, deadline) = self.open.admit(
-            key,
-            &app,
-            &plan,
-            state.clone().unbind(),
-            Some(Arc::clone(&handle)),
-        );
-        let start = task::Start {
-            key,
-            ticket,
-            handle,
-            app,
-            plan,
-            state: state.unbind(),
-            context,
-            mailbox: Arc::clone(&self.mailbox),
-        };
-        if let Some(deadline) = deadline {
-            self.pulse.expect(deadline);
-        }
-        if !host.is_here() {
-            return host.start_elsewhere(py, start);
-        }
-        self.show_loop(py)?;
-        self.reply.clear();
-        let schedule = Some(host.schedule(py));
-        let context = start.context.clone_ref(py);
-        self.pulse.enter(Stage::Task);
-        let done = task::start(py, &host, start, &mut self.reply, schedule)?;
-        self.pulse.enter(Stage::Views);
-        if done {
-            self.open.forget(key);
-            self.answer(py, batch, key, Some(context));
-        }
-        Ok(())
-    }
-
-    /// A body that an async iterator makes is a task's business, if there is a loop for it.
-    fn begin_task(
-        &mut self,
-        py: Python<'_>,
-        key: Key,
-        iterator: &Py<PyAny>,
-        context: Option<&Context>,
-    ) -> bool {
-        let pieces = iterator.bind(py);
-        let Some(host) = &self.host else { return false };
-        if !sink::is_async(pieces) {
-            return false;
-        }
-        let ticket = self.open.next_ticket();
-        match sink::start(py, host, key, ticket, &self.mailbox, pieces, context) {
-            Ok(sink) => {
-                self.streams.insert(key, Stream::Task(sink));
-                true
-            }
-            Err(error) => {
-                error.write_unraisable(py, None);
-                false
-            }
-        }
-    }
-
-    fn stream_ticket(&self, key: Key) -> Option<Ticket> {
-        match self.streams.get(&key)? {
-            Stream::Pool(flow) => Some(flow.ticket()),
-            Stream::Task(sink) => Some(sink.get().ticket()),
-            Stream::Inline(..) => None,
-        }
-    }
-
-    fn take_messages(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
-        for message in std::mem::take(batch.messages) {
-            match message {
-                Message::Reply {
-                    key,
-                    ticket,
-                    mut reply,
-                    context,
-                } => {
-                    if self.open.finish(key, ticket) {
-                        self.reply = *reply;
-                        self.answer(py, batch, key, context);
-                    } else {
-                        open::discard(py, &mut reply);
-                    }
-                }
-                Message::Piece { key, ticket, data } => {
-                    if self.stream_ticket(key) == Some(ticket)
-                        && let Some((conn, _)) = batch.conn(key)
-                    {
-                        conn.stream(&data);
-                        self.pull(py, batch, key);
-                    }
-                }
-                Message::End {
-                    key,
-                    ticket,
-                    complete,
-                } => {
-                    // Of a body that was refused there is no stream, and another request may be served by now.
-                    if self.stream_ticket(key) == Some(ticket) {
-                        self.streams.remove(&key);
-                        self.end_stream(batch, key, complete);
-                    }
-                }
-                Message::Due => {
-                    let host = self.host(py);
-                    self.expire(py, batch, host.as_ref());
-                }
-            }
-        }
-    }
-
-    /// Pulls pieces of an inline stream while the client takes them.
-    fn pull(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
-        let (iterator, context) = match self.streams.get(&key) {
-            Some(Stream::Inline(iterator, context)) => (
-                iterator.clone_ref(py),
-                context.as_ref().map(|context| context.clone_ref(py)),
-            ),
-            Some(Stream::Pool(flow)) => {
-                if let Some((conn, shared)) = batch.conn(key) {
-                    flow.taken(conn.has_room(shared));
-                }
-                return;
-            }
-            Some(Stream::Task(sink)) => {
-                if let Some((conn, shared)) = batch.conn(key)
-                    && conn.has_room(shared)
-                    && let Some(host) = &self.host
-                {
-                    sink.get().taken(py, host);
-                }
-                return;
-            }
-            None => return,
-        };
-        if self.hide_loop(py).is_err() {
-            return;
-        }
-        for _ in 0..PIECES {
-            let piece = stream::next(iterator.bind(py), context.as_ref());
-            let Some((conn, shared)) = batch.conn(key) else {
-                break;
-            };
-            match piece {
-                Ok(Piece::Data(data)) => {
-                    conn.stream(&data);
-                    if !conn.has_room(shared) {
-                        return;
-                    }
-                }
-                Ok(Piece::End) => {
-                    self.streams.remove(&key);
-                    stream::close(iterator.bind(py), context.as_ref());
-                    return self.end_stream(batch, key, true);
-                }
-                Err(error) => {
-                    self.streams.remove(&key);
-                    error.write_unraisable(py, Some(iterator.bind(py)));
-                    stream::close(iterator.bind(py), context.as_ref());
-                    return self.end_stream(batch, key, false);
-                }
-            }
-        }
-    }
-
-    fn end_stream(&mut self, batch: &mut Batch<'_, Message>, key: Key, complete: bool) {
-        let Some((conn, shared)) = batch.conn(key) else {
-            return;
-        };
-        if complete {
-            conn.end_stream(shared);
-            batch.advance(key);
-        } else {
-            conn.abort(shared);
-        }
-    }
-
-    /// Streams whose connection is gone: closed, and pool threads told to stop.
-    fn drop_orphans(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
-        if !std::mem::take(&mut batch.shared.orphans) {
-            return;
-        }
-        let host = self.host(py);
-        self.leave_gone(py, batch, host.as_ref());
-        let gone: Vec<Key> = self
-            .streams
-            .keys()
-            .copied()
-            .filter(|key| !batch.is_open(*key))
-            .collect();
-        for key in gone {
-            match (self.streams.remove(&key), &host) {
-                (Some(Stream::Inline(iterator, context)), _) => {
-                    stream::close(iterator.bind(py), context.as_ref());
-                }
-                (Some(Stream::Task(sink)), Some(host)) => sink.get().stop(py, host),
-                // The end of its flow stops a thread of the pool.
-                _ => {}
-            }
-        }
-    }
-
     /// While sync views run, the thread's running loop is hidden: `asyncio.run()` in one works as anywhere.
     pub(super) fn hide_loop(&mut self, py: Python<'_>) -> PyResult<()> {
         if let Some(host) = &self.host
@@ -740,7 +421,7 @@ impl PyService {
         Ok(())
     }
 
-    fn show_loop(&mut self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn show_loop(&mut self, py: Python<'_>) -> PyResult<()> {
         if let (Some(host), Some(running)) = (&self.host, self.hidden_loop.take()) {
             host.show(py, running)?;
         }

@@ -223,7 +223,7 @@ def test_an_inline_view_that_requests_its_own_server_is_helped_and_logged(served
 def test_an_inline_view_may_wait_for_another_request(served: Served) -> None:
     with ThreadPoolExecutor(1) as clients:
         waiting = clients.submit(once, served, "/waits-inline")
-        time.sleep(0.2)
+        served.wait_for("sync view that runs inline has held the thread of a reactor")
         assert once(served, "/tells")["thread"].startswith("bustapi-spare")
         assert waiting.result(10) == {"asked": True}
 

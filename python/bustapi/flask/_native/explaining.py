@@ -51,7 +51,7 @@ class Way(t.NamedTuple):
     """How the requests of a rule are run."""
 
     verdict: Verdict
-    #: `inline`, `pool` or `task`.
+    #: `auto`, `inline`, `pool` or `task`.
     mode: str
     reasons: list[Reason]
 
@@ -72,8 +72,7 @@ def explain(app: Flask, rule: t.Any) -> Way:
         return Way("pipeline", "inline", [Reason(text)])
     spec = describe(app, rule)
     if not is_served_natively(app):
-        reasons = [*_replaced(app, _DOOR), *_contexts()]
-        return Way("pipeline", "pool" if spec.mode == "pool" else "inline", reasons)
+        return Way("pipeline", spec.mode, [*_replaced(app, _DOOR), *_contexts()])
     # Replaced handlers are called by name in the pipeline of functions, but not in that of coroutines.
     steps = _STEPS if spec.mode != "task" and not iscoroutinefunction(view) else (*_STEPS, *_HANDLERS)
     found = [*_replaced(app, steps), *_around(app, rule), *_responses(app)]

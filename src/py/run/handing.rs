@@ -1,0 +1,121 @@
+//! Requests on their way out of the turn: to a thread of the pool, or to the event loop.
+
+use super::invoke;
+use super::plan::Plan;
+use super::pool::{Job, Work};
+use super::service::{Message, PyService};
+use super::task;
+use super::watchdog::Stage;
+use crate::conn::{Batch, Key};
+use crate::py::face::application::App;
+use crate::py::face::state::RequestState;
+use crate::py::ffi::Context;
+use pyo3::prelude::*;
+use std::sync::Arc;
+
+impl PyService {
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn hand_to_pool(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+        app: Arc<App>,
+        plan: Arc<Plan>,
+        state: Py<RequestState>,
+        context: Context,
+    ) -> PyResult<()> {
+        let mut job = Job {
+            key,
+            ticket: 0,
+            app,
+            plan,
+            state,
+            context,
+        };
+        let Some(pool) = &self.pool else {
+            // No pool in this server: the view runs here.
+            self.reply.clear();
+            self.hide_loop(py)?;
+            self.pulse.step();
+            let context = job.context.clone_ref(py);
+            job.run_inline(py, &mut self.reply, 2);
+            self.answer(py, batch, key, Some(context));
+            return Ok(());
+        };
+        let state = job.state.clone_ref(py);
+        let (ticket, deadline) = self.open.admit(key, &job.app, &job.plan, state, None);
+        job.ticket = ticket;
+        if let Err(work) = pool.submit(py, Work::View(job), Arc::clone(&self.mailbox)) {
+            drop(work);
+            self.open.forget(key);
+            self.refuse(py, batch, key);
+        } else if let Some(deadline) = deadline {
+            self.pulse.expect(deadline);
+        }
+        Ok(())
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    pub(super) fn hand_to_loop(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+        app: Arc<App>,
+        plan: Arc<Plan>,
+        state: Bound<'_, RequestState>,
+        context: Context,
+    ) -> PyResult<()> {
+        let Some(host) = &self.host else {
+            // The application had nothing asynchronous when it was started: the pipeline runs the coroutine.
+            self.reply.clear();
+            {
+                let _entered = context.enter(py)?;
+                invoke::run_full(py, &app, &state, &mut self.reply);
+            }
+            match self.answer(py, batch, key, Some(context)) {
+                Some(context) => RequestState::release(&state, &context, 2),
+                None => RequestState::outlive_turn(&state),
+            }
+            return Ok(());
+        };
+        let host = host.clone_ref(py);
+        let handle = Arc::new(task::Handle::default());
+        let (ticket, deadline) = self.open.admit(
+            key,
+            &app,
+            &plan,
+            state.clone().unbind(),
+            Some(Arc::clone(&handle)),
+        );
+        let start = task::Start {
+            key,
+            ticket,
+            handle,
+            app,
+            plan,
+            state: state.unbind(),
+            context,
+            mailbox: Arc::clone(&self.mailbox),
+        };
+        if let Some(deadline) = deadline {
+            self.pulse.expect(deadline);
+        }
+        if !host.is_here() {
+            return host.start_elsewhere(py, start);
+        }
+        self.show_loop(py)?;
+        self.reply.clear();
+        let schedule = Some(host.schedule(py));
+        let context = start.context.clone_ref(py);
+        self.pulse.enter(Stage::Task);
+        let done = task::start(py, &host, start, &mut self.reply, schedule)?;
+        self.pulse.enter(Stage::Views);
+        if done {
+            self.open.forget(key);
+            self.answer(py, batch, key, Some(context));
+        }
+        Ok(())
+    }
+}
