@@ -42,6 +42,9 @@ fn scan_signed<const NEGATIVE: bool>(text: &[u8]) -> Option<(Number, usize)> {
             return None;
         } else if digit(2) > 9 {
             (10 * digit(0) + digit(1), 2)
+        } else if digit(3) > 9 {
+            // Branches up to here: a length that is predicted lets the next value begin early.
+            (100 * digit(0) + 10 * digit(1) + digit(2), 3)
         } else {
             let (values, others) = digit_values(word);
             let count = ahead(others);
