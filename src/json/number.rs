@@ -15,39 +15,55 @@ pub enum Number {
 /// The number at the start of `text` and its length; None for what is none, or an integer beyond 64 bits.
 #[inline(always)]
 pub fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
-    let negative = text.first() == Some(&b'-');
-    let start = usize::from(negative);
+    if text.first() == Some(&b'-') {
+        return scan_negative(text);
+    }
+    scan_signed::<false>(text)
+}
+
+#[inline(never)]
+fn scan_negative(text: &[u8]) -> Option<(Number, usize)> {
+    scan_signed::<true>(text)
+}
+
+#[inline(always)]
+fn scan_signed<const NEGATIVE: bool>(text: &[u8]) -> Option<(Number, usize)> {
+    let start = usize::from(NEGATIVE);
     // Up to seven digits and the byte behind them, in one word.
     if let Some(eight) = text.get(start..).and_then(<[u8]>::first_chunk) {
         let word = u64::from_le_bytes(*eight);
-        let digit = |at: usize| u64::from(((word >> (8 * at)) as u8).wrapping_sub(b'0'));
-        let [first, second] = [digit(0), digit(1)];
-        let (mantissa, count) = if first > 9 {
+        let byte = |at: usize| (word >> (8 * at)) as u8;
+        let digit = |at: usize| u64::from(byte(at).wrapping_sub(b'0'));
+        let (mantissa, count) = if digit(0) > 9 {
             return None;
-        } else if second > 9 {
-            (first, 1)
-        } else if first == 0 {
+        } else if digit(1) > 9 {
+            (digit(0), 1)
+        } else if digit(0) == 0 {
             return None;
         } else if digit(2) > 9 {
-            (10 * first + second, 2)
+            (10 * digit(0) + digit(1), 2)
+        } else if digit(3) > 9 {
+            // Branches up to here: a length that is predicted lets the next value begin early.
+            (100 * digit(0) + 10 * digit(1) + digit(2), 3)
         } else {
             let (values, others) = digit_values(word);
             let count = ahead(others);
             (eight_digits(values << ((64 - 8 * count) & 63)), count)
         };
         if count < 8 {
-            let next = (word >> (8 * count)) as u8;
+            let next = byte(count);
             let at = start + count;
-            if next == b'.' {
-                return scan_fraction(text, negative, mantissa, count, at);
-            }
-            if next | 0x20 != b'e' {
+            // One test for nearly every integer: what ends it comes before the point.
+            if next == b',' || !matches!(next, b'.' | b'e' | b'E') {
                 let int = mantissa as i64;
-                return Some((Number::Signed(if negative { -int } else { int }), at));
+                return Some((Number::Signed(if NEGATIVE { -int } else { int }), at));
+            }
+            if next == b'.' {
+                return scan_fraction(text, NEGATIVE, mantissa, count, at);
             }
         }
     }
-    scan_long(text, negative)
+    scan_long(text, NEGATIVE)
 }
 
 /// Goes on at the point behind `whole` digits: what most floats are is read here, without a loop.

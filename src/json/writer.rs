@@ -195,8 +195,9 @@ impl Writer {
 
     #[inline(always)]
     pub fn int(&mut self, number: i64) {
-        if let digit @ 0..=9 = number {
-            self.push([b'0' + digit as u8, b','], 2);
+        if let Some(&text) = usize::try_from(number).ok().and_then(|at| SMALL.get(at)) {
+            self.room(4)[..4].copy_from_slice(&text);
+            self.at += 2 + usize::from(number >= 10) + usize::from(number >= 100);
         } else {
             self.long_int(number);
         }
@@ -241,6 +242,22 @@ impl Writer {
         self.at += len;
     }
 }
+
+/// The text of small integers, and the comma behind it.
+static SMALL: [[u8; 4]; 1000] = {
+    let mut table = [[b','; 4]; 1000];
+    let mut number = 0;
+    while number < 1000 {
+        let (text, len) = eight_digits(number as u64);
+        let mut at = 0;
+        while at < len {
+            table[number][at] = text.to_le_bytes()[at];
+            at += 1;
+        }
+        number += 1;
+    }
+    table
+};
 
 /// Moves up to 31 bytes by two moves of a fixed size.
 #[inline(always)]

@@ -89,7 +89,8 @@ impl<'py> Parser<'py> {
     #[inline(always)]
     fn value<'a>(&mut self, rest: &'a [u8], depth: usize) -> Parsed<'a, Bound<'py, PyAny>> {
         let py = self.py;
-        let (byte, behind) = next(rest)?;
+        let text = from_next(rest)?;
+        let (&byte, behind) = text.split_first()?;
         Some(match byte {
             b'"' => {
                 let (literal, len) = scan_string(behind, &mut self.kept.scratch)?;
@@ -107,8 +108,6 @@ impl<'py> Parser<'py> {
             }
             b'n' => (py.None().into_bound(py), behind.strip_prefix(b"ull")?),
             _ => {
-                // From the byte that was taken.
-                let text = rest.get(rest.len() - behind.len() - 1..)?;
                 let (number, len) = scan_number(text)?;
                 let number = match number {
                     Number::Signed(int) => new_int(py, int)?,
@@ -186,18 +185,23 @@ impl<'py> Parser<'py> {
 /// The next byte that is no white space, and what is behind it.
 #[inline(always)]
 fn next(rest: &[u8]) -> Parsed<'_, u8> {
-    let (&byte, behind) = rest.split_first()?;
-    if byte > b' ' {
-        return Some((byte, behind));
+    let (&byte, behind) = from_next(rest)?.split_first()?;
+    Some((byte, behind))
+}
+
+/// From the next byte that is no white space, which is there.
+#[inline(always)]
+fn from_next(rest: &[u8]) -> Option<&[u8]> {
+    if *rest.first()? > b' ' {
+        return Some(rest);
     }
-    next_beyond(rest)
+    beyond_space(rest)
 }
 
 #[inline(never)]
-fn next_beyond(rest: &[u8]) -> Parsed<'_, u8> {
+fn beyond_space(rest: &[u8]) -> Option<&[u8]> {
     let at = rest.iter().position(|&byte| !is_space(byte))?;
-    let (&byte, behind) = rest.get(at..)?.split_first()?;
-    Some((byte, behind))
+    rest.get(at..)
 }
 
 const fn is_space(byte: u8) -> bool {
