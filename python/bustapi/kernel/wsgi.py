@@ -77,7 +77,9 @@ class _Call:
             # The server can say how long it is.
             self.close()
             return code, reason, headers, self._pieces[0]
-        # Without a body of its own, an answer to HEAD has the length that the application says.
+        if whole:
+            # Without a body of its own, an answer to HEAD has the length that the application says.
+            self._pieces.clear()
         return code, reason, headers, self
 
     def _start(self, status: str, headers: Headers, exc_info: t.Any = None) -> t.Callable[[bytes], None]:
