@@ -137,6 +137,6 @@ wheel: $(BIN)/maturin
 
 clean:
 	rm -rf $(VENV) .venv-* .tools dist fuzz/target .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks
-	rm -f python/bustapi/_core*.so
+	rm -f python/bustapi/_core*.so .coverage*
 	cargo clean --quiet
 	cargo clean --quiet --manifest-path benches/bare/Cargo.toml

@@ -13,7 +13,7 @@ import sys
 import typing as t
 from tempfile import SpooledTemporaryFile
 
-from ._native.answer import call_wsgi
+from ..kernel.wsgi import call
 from ._native.pipeline import handle_exception_async, pop_async, respond_async
 from ._native.planning import describe, needs_loop
 
@@ -92,7 +92,7 @@ async def _answer(app: Flask, scope: Scope, receive: Receive, send: Send) -> Non
         # What it sets is seen by all that runs for the request, and by nothing else.
         context = contextvars.copy_context()
         if not _has_coroutines(app, environ):
-            rendered = await _on_thread(context, call_wsgi, app, environ)
+            rendered = await _on_thread(context, call, app, environ)
         elif sys.version_info >= (3, 11):
             task = asyncio.get_running_loop().create_task(_dispatch(app, environ), context=context)
             rendered = await task
@@ -197,7 +197,7 @@ async def _dispatch(app: Flask, environ: WSGIEnvironment) -> Rendered:
         except BaseException as error:
             failure = error
             raise
-        return call_wsgi(response, environ)
+        return call(response, environ)
     finally:
         if failure is not None and app.should_ignore_error(failure):
             failure = None
@@ -205,10 +205,10 @@ async def _dispatch(app: Flask, environ: WSGIEnvironment) -> Rendered:
 
 
 async def _dispatch_and_send(app: Flask, environ: WSGIEnvironment, send: Send) -> None:
-    async def call(function: t.Any, *args: t.Any) -> t.Any:
+    async def here(function: t.Any, *args: t.Any) -> t.Any:
         return function(*args)
 
-    await _send(await _dispatch(app, environ), send, call)
+    await _send(await _dispatch(app, environ), send, here)
 
 
 async def _on_thread(context: contextvars.Context, function: t.Any, *args: t.Any) -> t.Any:
@@ -216,7 +216,7 @@ async def _on_thread(context: contextvars.Context, function: t.Any, *args: t.Any
     return await loop.run_in_executor(None, lambda: context.run(function, *args))
 
 
-async def _send(rendered: Rendered, send: Send, call: Callable[..., Awaitable[t.Any]]) -> None:
+async def _send(rendered: Rendered, send: Send, run: Callable[..., Awaitable[t.Any]]) -> None:
     status, _, headers, body = rendered
     fields = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     try:
@@ -226,7 +226,7 @@ async def _send(rendered: Rendered, send: Send, call: Callable[..., Awaitable[t.
             return
         while True:
             # It may wait for anything.
-            piece = await call(next, body, _END)
+            piece = await run(next, body, _END)
             if piece is _END:
                 break
             await send({"type": "http.response.body", "body": piece, "more_body": True})
@@ -234,4 +234,4 @@ async def _send(rendered: Rendered, send: Send, call: Callable[..., Awaitable[t.
     finally:
         close = getattr(body, "close", None)
         if close is not None:
-            await call(close)
+            await run(close)

@@ -161,3 +161,16 @@ def locate(view: t.Any) -> tuple[str | None, int | None]:
     if code is None:
         code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
     return (None, None) if code is None else (code.co_filename, code.co_firstlineno)
+
+
+def place(endpoint: str | None, view: t.Any) -> str:
+    """Return the view that a log line is about, in words that follow it; nothing if there is none.
+
+    Args:
+        endpoint: Its endpoint.
+        view: The function.
+    """
+    if view is None:
+        return ""
+    file, line = locate(view)
+    return f" in view {endpoint!r}" + (f" ({file}:{line})" if file else "")

@@ -67,7 +67,10 @@ impl Counts {
                     return None;
                 }
                 let named = if host.contains(&b':') {
-                    Some(port_of(host).filter(|port| host.ends_with(port.to_string().as_bytes()))?)
+                    Some(
+                        port_of(host)
+                            .filter(|port| host.ends_with(format!(":{port}").as_bytes()))?,
+                    )
                 } else {
                     None
                 };
