@@ -224,7 +224,9 @@ class ThreadHost:
         """
         doors = self._doors
         hosts_loop = self._hosted and (number == 0 or self._settings.loops == "per-thread")
-        if hosts_loop or self.draining or number >= len(doors):
+        # Without a pool no view runs beside another, unless reactors do.
+        alone = self._pool is None and self._settings.threads == 1
+        if hosts_loop or alone or self.draining or number >= len(doors):
             return None
         try:
             reactor = self._reactor([listener.duplicate() for listener in doors[number]])

@@ -2,7 +2,7 @@
 
 use super::invoke;
 use super::plan::Plan;
-use super::pool::{Job, Work};
+use super::pool::{Job, Ticket, Work};
 use super::service::{Message, PyService};
 use super::task;
 use super::watchdog::Stage;
@@ -25,9 +25,10 @@ impl PyService {
         state: Py<RequestState>,
         context: Context,
     ) -> PyResult<()> {
-        let mut job = Job {
+        let ticket = self.open.next_ticket();
+        let job = Job {
             key,
-            ticket: 0,
+            ticket,
             app,
             plan,
             state,
@@ -44,8 +45,9 @@ impl PyService {
             return Ok(());
         };
         let state = job.state.clone_ref(py);
-        let (ticket, deadline) = self.open.admit(key, &job.app, &job.plan, state, None);
-        job.ticket = ticket;
+        let deadline = self
+            .open
+            .admit(key, ticket, &job.app, &job.plan, state, None);
         if let Err(work) = pool.submit(py, Work::View(job), Arc::clone(&self.mailbox)) {
             drop(work);
             self.open.forget(key);
@@ -81,28 +83,22 @@ impl PyService {
             return Ok(());
         };
         let host = host.clone_ref(py);
-        let handle = Arc::new(task::Handle::default());
-        let (ticket, deadline) = self.open.admit(
-            key,
-            &app,
-            &plan,
-            state.clone().unbind(),
-            Some(Arc::clone(&handle)),
-        );
+        let ticket = self.open.next_ticket();
+        let kept = state.clone().unbind();
+        let (its_app, its_plan) = (Arc::clone(&app), Arc::clone(&plan));
         let start = task::Start {
             key,
             ticket,
-            handle,
+            handle: Arc::default(),
             app,
             plan,
             state: state.unbind(),
             context,
             mailbox: Arc::clone(&self.mailbox),
         };
-        if let Some(deadline) = deadline {
-            self.pulse.expect(deadline);
-        }
+        let handle = Arc::clone(&start.handle);
         if !host.is_here() {
+            self.admit(key, ticket, &its_app, &its_plan, kept, handle);
             return host.start_elsewhere(py, start);
         }
         self.show_loop(py)?;
@@ -113,9 +109,26 @@ impl PyService {
         let done = task::start(py, &host, start, &mut self.reply, schedule)?;
         self.pulse.enter(Stage::Views);
         if done {
-            self.open.forget(key);
             self.answer(py, batch, key, Some(context));
+        } else {
+            self.admit(key, ticket, &its_app, &its_plan, kept, handle);
         }
         Ok(())
+    }
+
+    /// Notes a task that is under way.
+    fn admit(
+        &mut self,
+        key: Key,
+        ticket: Ticket,
+        app: &Arc<App>,
+        plan: &Arc<Plan>,
+        state: Py<RequestState>,
+        handle: Arc<task::Handle>,
+    ) {
+        let deadline = self.open.admit(key, ticket, app, plan, state, Some(handle));
+        if let Some(deadline) = deadline {
+            self.pulse.expect(deadline);
+        }
     }
 }

@@ -42,16 +42,16 @@ pub struct OpenRequests {
 }
 
 impl OpenRequests {
-    /// Takes a request in. Returns its ticket, and when its time is up.
+    /// Takes a request in. Returns when its time is up.
     pub fn admit(
         &mut self,
         key: Key,
+        ticket: Ticket,
         app: &Arc<App>,
         plan: &Arc<Plan>,
         state: Py<RequestState>,
         task: Option<Arc<Handle>>,
-    ) -> (Ticket, Option<Instant>) {
-        let ticket = self.next_ticket();
+    ) -> Option<Instant> {
         let deadline = plan
             .timeout
             .and_then(|timeout| Instant::now().checked_add(timeout));
@@ -64,7 +64,7 @@ impl OpenRequests {
             deadline,
         };
         self.by_key.insert(key, open);
-        (ticket, deadline)
+        deadline
     }
 
     pub fn next_ticket(&mut self) -> Ticket {

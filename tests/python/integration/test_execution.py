@@ -47,6 +47,10 @@ APP = """
         time.sleep(ms / 1000)
         return {"thread": where()}
 
+    @app.get("/numbered/<int:number>")
+    def numbered(number):
+        return {"number": number, "thread": where()}
+
     @app.get("/turns")
     def turns():
         if "ms" in request.args:
@@ -133,7 +137,7 @@ def promote(client: Client, path: str) -> None:
 
 
 def test_a_view_begins_in_the_pool_and_is_promoted_when_it_is_quick(client: Client) -> None:
-    assert client.get("/quick") == {"thread": "bustapi-pool-1"}
+    assert client.get("/quick")["thread"].startswith("bustapi-pool")
     assert client.get("/other")["thread"].startswith("bustapi-pool")
     promote(client, "/quick")
     assert client.get("/other")["thread"].startswith("bustapi-pool")
@@ -151,7 +155,7 @@ def test_a_choice_is_kept(client: Client) -> None:
 def test_a_run_chooses_for_all_routes_that_do_not(tmp_path: Path, run: str, env: dict[str, str]) -> None:
     with serving(tmp_path, APP, run=run, env=env) as served:
         assert once(served, "/quick") == {"thread": "MainThread"}
-        assert once(served, "/chosen") == {"thread": "bustapi-pool-1"}
+        assert once(served, "/chosen")["thread"].startswith("bustapi-pool")
 
 
 def test_without_a_pool_every_view_is_inline(tmp_path: Path) -> None:
@@ -173,7 +177,7 @@ def test_a_promotion_is_one_for_all_threads(tmp_path: Path) -> None:
 
 def test_a_pipeline_is_answered_in_order_while_its_route_is_promoted(served: Served) -> None:
     count = 3 * QUICK
-    app_order = [f"/turns?n={n}" for n in range(count)]
+    app_order = [f"/numbered/{n}" for n in range(count)]
     with served.connect(20) as sock:
         sock.sendall(b"".join(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode() for path in app_order))
         got = b""
@@ -181,11 +185,9 @@ def test_a_pipeline_is_answered_in_order_while_its_route_is_promoted(served: Ser
             part = sock.recv(65536)
             assert part
             got += part
-    threads = [
-        json.loads(answer.partition(b"\r\n\r\n")[2])["thread"] for answer in got.split(b"HTTP/1.1 200 OK")[1:]
-    ]
-    assert len(threads) == count
-    assert threads[0] == "bustapi-pool-1"
+    answers = [json.loads(answer.partition(b"\r\n\r\n")[2]) for answer in got.split(b"HTTP/1.1 200 OK")[1:]]
+    assert [answer["number"] for answer in answers] == list(range(count))
+    assert answers[0]["thread"].startswith("bustapi-pool")
 
 
 def test_two_views_may_wait_for_each_other(served: Served) -> None:
