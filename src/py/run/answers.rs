@@ -77,7 +77,7 @@ impl PyService {
             && let Rest::Stream(iterator, length) =
                 std::mem::replace(&mut self.reply.rest, Rest::Nothing)
         {
-            let flow = Flow::new();
+            let flow = Flow::new(pool);
             let ticket = self.open.next_ticket();
             let body = Pushed {
                 key,

@@ -126,18 +126,43 @@ impl PoolQueue {
         mailbox: Arc<Mailbox<Message>>,
     ) -> Result<(), Box<Work>> {
         let grows = {
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.lock();
             if queue.closed || queue.jobs.len() >= self.room(&queue) {
                 return Err(Box::new(job));
             }
-            let grows = queue.jobs.len() >= queue.idle && queue.started < self.threads;
-            queue.jobs.push_back((job, mailbox));
-            if grows {
-                queue.started += 1;
-            }
-            self.note(&queue);
-            grows
+            self.put(&mut queue, job, mailbox)
         };
+        self.announce(py, grows);
+        Ok(())
+    }
+
+    /// Queues a body that was begun, whatever else waits; it ends here if the queue is closed.
+    fn resume(&self, body: Pushed, mailbox: Arc<Mailbox<Message>>) {
+        Python::attach(|py| {
+            let mut queue = self.lock();
+            if queue.closed {
+                drop(queue);
+                stream::close(body.iterator.bind(py), Some(&body.context));
+                return;
+            }
+            let grows = self.put(&mut queue, Work::Body(body), mailbox);
+            drop(queue);
+            self.announce(py, grows);
+        });
+    }
+
+    /// `true`: a thread has to be started.
+    fn put(&self, queue: &mut Queue, job: Work, mailbox: Arc<Mailbox<Message>>) -> bool {
+        let grows = queue.jobs.len() >= queue.idle && queue.started < self.threads;
+        queue.jobs.push_back((job, mailbox));
+        if grows {
+            queue.started += 1;
+        }
+        self.note(queue);
+        grows
+    }
+
+    fn announce(&self, py: Python<'_>, grows: bool) {
         self.changed.notify_one();
         if grows
             && let Some(grow) = &self.grow
@@ -145,35 +170,35 @@ impl PoolQueue {
         {
             // Those that are there will come to the job.
             error.write_unraisable(py, None);
-            let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut queue = self.lock();
             queue.started -= 1;
             self.note(&queue);
         }
-        Ok(())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The body of a pool thread: returns when the queue is closed and empty.
-    pub fn work(&self, py: Python<'_>) {
+    pub fn work(self: &Arc<Self>, py: Python<'_>) {
         while let Some(((work, mailbox), _attached)) =
             py.detach(|| self.next().map(|next| (next, Attached::begin())))
         {
             match work {
-                Work::View(job) => view(py, job, &mailbox),
-                Work::Body(body) => push(py, &body, &mailbox),
+                Work::View(job) => view(py, self, job, &mailbox),
+                Work::Body(body) => push(py, body, &mailbox),
             }
         }
     }
 
     pub fn close(&self) {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .closed = true;
+        self.lock().closed = true;
         self.changed.notify_all();
     }
 
     fn next(&self) -> Option<(Work, Arc<Mailbox<Message>>)> {
-        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut queue = self.lock();
         loop {
             if let Some(job) = queue.jobs.pop_front() {
                 self.note(&queue);
@@ -203,7 +228,7 @@ impl PoolQueue {
     }
 }
 
-fn view(py: Python<'_>, job: Job, mailbox: &Arc<Mailbox<Message>>) {
+fn view(py: Python<'_>, pool: &Arc<PoolQueue>, job: Job, mailbox: &Arc<Mailbox<Message>>) {
     let (key, ticket) = (job.key, job.ticket);
     let mut reply = Box::new(Reply::default());
     let context = job.context.clone_ref(py);
@@ -211,7 +236,7 @@ fn view(py: Python<'_>, job: Job, mailbox: &Arc<Mailbox<Message>>) {
     job.run_inline(py, &mut reply, 3);
     let body = match std::mem::replace(&mut reply.rest, Rest::Nothing) {
         Rest::Stream(iterator, length) => {
-            let flow = Flow::new();
+            let flow = Flow::new(pool);
             reply.rest = Rest::Pushed(Pushing::new(&flow, ticket), length);
             Some(Pushed {
                 key,
@@ -233,30 +258,42 @@ fn view(py: Python<'_>, job: Job, mailbox: &Arc<Mailbox<Message>>) {
         context: None,
     });
     if let Some(body) = body {
-        push(py, &body, mailbox);
+        push(py, body, mailbox);
     }
 }
 
-/// Sends what the iterator yields, as fast as the client takes it.
-fn push(py: Python<'_>, body: &Pushed, mailbox: &Mailbox<Message>) {
-    let (key, ticket, context) = (body.key, body.ticket, Some(&body.context));
-    let iterator = body.iterator.bind(py);
+/// Sends what the iterator yields, as fast as the client takes it. One that takes nothing gives the thread back: the
+/// body goes on when there is room again, on whichever thread is free.
+fn push(py: Python<'_>, mut body: Pushed, mailbox: &Arc<Mailbox<Message>>) {
+    let (key, ticket, flow) = (body.key, body.ticket, Arc::clone(&body.flow));
+    let mut next = flow.begin();
     let complete = loop {
-        match stream::next(iterator, context) {
+        match next {
+            Said::Go => {}
+            Said::Full => match flow.park(body, mailbox) {
+                None => return,
+                Some(back) => {
+                    // It was told to go on, or to stop, meanwhile.
+                    body = back;
+                    next = flow.begin();
+                    continue;
+                }
+            },
+            Said::Stop => break false,
+        }
+        match stream::next(body.iterator.bind(py), Some(&body.context)) {
             Ok(Piece::Data(data)) => {
                 mailbox.send(Message::Piece { key, ticket, data });
-                if !py.detach(|| body.flow.wait()) {
-                    break false;
-                }
+                next = py.detach(|| flow.wait());
             }
             Ok(Piece::End) => break true,
             Err(error) => {
-                error.write_unraisable(py, Some(iterator));
+                error.write_unraisable(py, Some(body.iterator.bind(py)));
                 break false;
             }
         }
     };
-    stream::close(iterator, context);
+    stream::close(body.iterator.bind(py), Some(&body.context));
     mailbox.send(Message::End {
         key,
         ticket,
@@ -268,55 +305,100 @@ fn push(py: Python<'_>, body: &Pushed, mailbox: &Mailbox<Message>) {
 pub struct Flow {
     state: Mutex<FlowState>,
     changed: Condvar,
+    pool: Arc<PoolQueue>,
 }
 
 #[derive(Default)]
 struct FlowState {
-    open: bool,
-    stopped: bool,
+    /// What was said since the last piece.
+    said: Option<Said>,
+    /// The body, while no thread has it.
+    parked: Option<(Pushed, Arc<Mailbox<Message>>)>,
+}
+
+/// What the producer of a body hears from its connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// There is room for a piece.
+    Go,
+    /// There will be room for the next piece once the client has taken what was sent.
+    Full,
+    /// Nobody takes more.
+    Stop,
 }
 
 impl Flow {
-    pub fn new() -> Arc<Self> {
+    pub fn new(pool: &Arc<PoolQueue>) -> Arc<Self> {
         Arc::new(Self {
             state: Mutex::default(),
             changed: Condvar::new(),
+            pool: Arc::clone(pool),
         })
     }
 
-    fn taken(&self, open: bool) {
-        if open {
-            self.state
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .open = true;
-            self.changed.notify_one();
+    fn state(&self) -> std::sync::MutexGuard<'_, FlowState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells the producer; one that has parked goes back to a thread of the pool.
+    fn say(&self, said: Said) {
+        let parked = {
+            let mut state = self.state();
+            if state.said != Some(Said::Stop) {
+                state.said = Some(said);
+            }
+            if said == Said::Full {
+                None
+            } else {
+                state.parked.take()
+            }
+        };
+        match parked {
+            Some((body, mailbox)) => self.pool.resume(body, mailbox),
+            None => self.changed.notify_one(),
         }
     }
 
-    /// Nobody takes more.
-    fn stop(&self) {
-        self.state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stopped = true;
-        self.changed.notify_one();
+    /// What a producer that has a thread anew may do.
+    fn begin(&self) -> Said {
+        let mut state = self.state();
+        if state.said == Some(Said::Stop) {
+            return Said::Stop;
+        }
+        state.said = None;
+        Said::Go
     }
 
-    /// Waits for room; `false` if nobody takes more.
-    fn wait(&self) -> bool {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+    /// Waits until the piece that was sent last has come to the connection.
+    fn wait(&self) -> Said {
+        let mut state = self.state();
         loop {
-            if state.stopped {
-                return false;
+            match state.said {
+                Some(Said::Go) => {
+                    state.said = None;
+                    return Said::Go;
+                }
+                Some(said) => return said,
+                None => {
+                    state = self
+                        .changed
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner);
+                }
             }
-            if std::mem::take(&mut state.open) {
-                return true;
+        }
+    }
+
+    /// Keeps the body until there is room; gives it back if there is by now, or if there never will be.
+    fn park(&self, body: Pushed, mailbox: &Arc<Mailbox<Message>>) -> Option<Pushed> {
+        let mut state = self.state();
+        match state.said {
+            Some(Said::Full) | None => {
+                state.said = None;
+                state.parked = Some((body, Arc::clone(mailbox)));
+                None
             }
-            state = self
-                .changed
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner);
+            Some(Said::Go | Said::Stop) => Some(body),
         }
     }
 }
@@ -335,13 +417,13 @@ impl Pushing {
 
     /// A piece was taken; `open`: there is room for the next.
     pub fn taken(&self, open: bool) {
-        self.0.taken(open);
+        self.0.say(if open { Said::Go } else { Said::Full });
     }
 }
 
 impl Drop for Pushing {
     fn drop(&mut self) {
-        self.0.stop();
+        self.0.say(Said::Stop);
     }
 }
 
