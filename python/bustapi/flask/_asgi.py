@@ -89,17 +89,12 @@ async def _answer(app: Flask, scope: Scope, receive: Receive, send: Send) -> Non
             return
         body.seek(0)
         environ = _environ(scope, body)
-        # What it sets is seen by all that runs for the request, and by nothing else.
-        context = contextvars.copy_context()
-        if not _has_coroutines(app, environ):
-            rendered = await _on_thread(context, call, app, environ)
-        elif sys.version_info >= (3, 11):
-            task = asyncio.get_running_loop().create_task(_dispatch(app, environ), context=context)
-            rendered = await task
+        # What is set in it is seen by all that runs for the request, and by nothing else.
+        if _has_coroutines(app, environ):
+            rendered, context = await asyncio.ensure_future(_dispatch_apart(app, environ))
         else:
-            # The task has a copy, and what is generated has to be generated there.
-            await asyncio.ensure_future(_dispatch_and_send(app, environ, send))
-            return
+            context = contextvars.copy_context()
+            rendered = await _on_thread(context, call, app, environ)
         await _send(rendered, send, lambda function, *args: _on_thread(context, function, *args))
 
 
@@ -204,11 +199,9 @@ async def _dispatch(app: Flask, environ: WSGIEnvironment) -> Rendered:
         await pop_async(app, context, failure)
 
 
-async def _dispatch_and_send(app: Flask, environ: WSGIEnvironment, send: Send) -> None:
-    async def here(function: t.Any, *args: t.Any) -> t.Any:
-        return function(*args)
-
-    await _send(await _dispatch(app, environ), send, here)
+async def _dispatch_apart(app: Flask, environ: WSGIEnvironment) -> tuple[Rendered, contextvars.Context]:
+    """Dispatch as a task of its own, which has a context of its own: give it back for what is generated."""
+    return await _dispatch(app, environ), contextvars.copy_context()
 
 
 async def _on_thread(context: contextvars.Context, function: t.Any, *args: t.Any) -> t.Any:

@@ -350,7 +350,7 @@ COROUTINES = """
 
     app = BustAPI(__name__)
     variable = contextvars.ContextVar("variable", default="unset")
-    inside = asyncio.Lock()
+    inside = None
 
     def guarded(view):
         @functools.wraps(view)
@@ -375,6 +375,9 @@ COROUTINES = """
     @app.get("/guarded")
     @guarded
     async def view():
+        global inside
+        # Made on the loop, to which it belongs before 3.10.
+        inside = inside or asyncio.Lock()
         async with inside:
             await asyncio.sleep(0.01)
         seen = variable.get()
