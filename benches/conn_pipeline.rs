@@ -18,11 +18,12 @@ fn turn(conn: &mut Conn, shared: &mut Shared, arena: &mut Arena, bytes: &[u8], s
     while progress == Progress::Ready {
         black_box(conn.take_request());
         let fields = [(&b"Content-Type"[..], &b"application/json"[..])];
-        conn.reply(shared, 200, None, fields.into_iter(), BODY);
+        conn.reply(shared, 200, None, b"", fields.into_iter(), BODY);
         progress = conn.advance(shared);
     }
     sink.clear();
-    conn.flush(sink, shared).expect("a Vec takes everything");
+    conn.flush(sink, shared, usize::MAX)
+        .expect("a Vec takes everything");
     conn.settle();
     arena.rewind();
 }

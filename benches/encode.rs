@@ -51,12 +51,30 @@ fn replies(c: &mut Criterion) {
     scenario(c, "reply/none", |_, _| {});
     scenario(c, "reply/json", |engine, out| {
         let length = ReplyLength::Known(JSON.len() as u64);
-        engine.encode_head(out, 200, None, JSON_FIELDS.into_iter(), length, true, DATE);
+        engine.encode_head(
+            out,
+            200,
+            None,
+            b"",
+            JSON_FIELDS.into_iter(),
+            length,
+            true,
+            DATE,
+        );
         out.extend_from_slice(JSON);
     });
     scenario(c, "reply/page_6_fields", |engine, out| {
         let length = ReplyLength::Known(1024);
-        engine.encode_head(out, 200, None, PAGE_FIELDS.into_iter(), length, true, DATE);
+        engine.encode_head(
+            out,
+            200,
+            None,
+            b"",
+            PAGE_FIELDS.into_iter(),
+            length,
+            true,
+            DATE,
+        );
         out.extend_from_slice(&[b'x'; 1024]);
     });
     scenario(c, "reply/chunked_16k", |engine, out| {
@@ -64,6 +82,7 @@ fn replies(c: &mut Criterion) {
             out,
             200,
             None,
+            b"",
             JSON_FIELDS.into_iter(),
             ReplyLength::Unknown,
             true,

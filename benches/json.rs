@@ -6,7 +6,7 @@ use std::hint::black_box;
 use bustapi_core::json::number::scan_number;
 use bustapi_core::json::unescape::{Scratch, scan_string};
 use bustapi_core::json::writer::Writer;
-use bustapi_core::json::{Short, Text};
+use bustapi_core::json::{Short, Text, Word};
 use criterion::{Criterion, criterion_group, criterion_main};
 
 fn write(c: &mut Criterion, name: &str, fill: impl Fn(&mut Writer)) {
@@ -33,7 +33,7 @@ fn writing(c: &mut Criterion) {
         for id in 0..100 {
             writer.open(b'{');
             writer.key(Short::new(black_box(b"done")));
-            writer.word(if id % 3 == 0 { b"true" } else { b"false" });
+            writer.word(if id % 3 == 0 { Word::True } else { Word::False });
             writer.key(Short::new(black_box(b"id")));
             writer.int(black_box(id));
             writer.key(Short::new(black_box(b"price")));

@@ -3,12 +3,13 @@
 //! Layers (an arrow is who may be imported by whom):
 //!
 //! ```text
-//! buf, http, json  <-  h1, ws, route  <-  conn  <-  net  <-  py
+//! buf, http, json, pace  <-  h1, ws, route  <-  conn  <-  net  <-  py
 //! ```
 //!
-//! `buf`, `http` and `json` know nothing of the others; `h1` and `ws` are sans-IO protocol engines; `route` matches paths;
-//! `conn` joins a protocol engine to its buffers; `net` owns sockets, timers and the poll loop and knows no
-//! Python; `py` implements `conn::Service` with Python views. `tests/layers.rs` scans imports and fails on a breach.
+//! `buf`, `http`, `json` and `pace` (which routes are quick) know nothing of the others; `h1` and `ws` are sans-IO
+//! protocol engines; `route` matches paths; `conn` joins a protocol engine to its buffers; `net` owns sockets, timers
+//! and the poll loop and knows no Python; `py` implements `conn::Service` with Python views. `tests/layers.rs` scans
+//! imports and fails on a breach.
 //!
 //! Unsafe code is denied crate-wide and allowed only in `py/ffi.rs`, `net/sys.rs` and `buf/chunk.rs`.
 
@@ -19,6 +20,7 @@ pub mod h1;
 pub mod http;
 pub mod json;
 pub mod net;
+pub mod pace;
 #[cfg(feature = "python")]
 pub mod py;
 pub mod route;

@@ -47,19 +47,19 @@ fuzz_target!(|data: &[u8]| {
             3 => {
                 if let Some(request) = conn.take_request() {
                     let body = request.body.bytes().to_vec();
-                    conn.reply(&shared, 200, None, std::iter::empty(), &body);
+                    conn.reply(&shared, 200, None, b"", std::iter::empty(), &body);
                     let _ = conn.advance(&mut shared);
                 }
             }
             4 => {
-                if conn.take_request().is_some() && conn.begin_stream(&shared, 200, None, std::iter::empty(), ReplyLength::Unknown) {
+                if conn.take_request().is_some() && conn.begin_stream(&shared, 200, None, b"", std::iter::empty(), ReplyLength::Unknown) {
                     conn.stream(b"piece");
                     conn.end_stream(&shared);
                     let _ = conn.advance(&mut shared);
                 }
             }
             5 => {
-                let _ = conn.flush(&mut Sink(usize::from(op)), &mut shared);
+                let _ = conn.flush(&mut Sink(usize::from(op)), &mut shared, 100);
                 let _ = conn.advance(&mut shared);
                 conn.settle();
                 arena.rewind();

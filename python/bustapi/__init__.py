@@ -51,6 +51,7 @@ if t.TYPE_CHECKING:
     from .flask import url_for as url_for
     from .kernel.channel import Channel as Channel
     from .kernel.channel import SlowConsumer as SlowConsumer
+    from .kernel.loops import loop_local as loop_local
     from .kernel.redis_channel import RedisChannel as RedisChannel
     from .kernel.websocket import SyncWebSocket as SyncWebSocket
     from .kernel.websocket import WebSocket as WebSocket
@@ -87,6 +88,7 @@ __all__ = [
     "has_request_context",
     "json",
     "jsonify",
+    "loop_local",
     "make_response",
     "message_flashed",
     "redirect",
@@ -115,6 +117,7 @@ _KERNEL = {
     "SyncWebSocket": "websocket",
     "WebSocket": "websocket",
     "WebSocketDisconnect": "websocket",
+    "loop_local": "loops",
 }
 
 

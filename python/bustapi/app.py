@@ -4,77 +4,115 @@ from __future__ import annotations
 
 import sys
 import typing as t
+from functools import cached_property
 
 from .flask.app import Flask
 from .flask.globals import request
+from .kernel.execution import check_execution, check_seconds
 from .werkzeug.routing import Rule as _Rule
 
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from .kernel.plan import Mode
-
-_EXECUTIONS = ("inline", "pool")
-
-
-def _check_execution(value: t.Any) -> t.Any:
-    if value is not None and value not in _EXECUTIONS:
-        raise ValueError(f"execution must be one of {', '.join(map(repr, _EXECUTIONS))}, not {value!r}.")
-    return value
+    from .flask._asgi import AsgiApp
+    from .kernel.execution import Execution
 
 
 class Rule(_Rule):
-    """A routing rule that also says where its view runs.
+    """A routing rule that also says where its view runs, and for how long.
 
     Args:
         string: The rule.
-        execution: `"inline"`, `"pool"` or None for the application's choice.
+        execution: `"auto"`, `"inline"`, `"pool"` or None for the application's choice.
+        view_timeout: Seconds after which a request is answered with 504; None for the application's choice.
+        cancel_on_disconnect: Whether an async view is cancelled when its client has gone; None for the application's
+            choice.
         options: As for `bustapi.werkzeug.routing.Rule`.
+
+    Raises:
+        ValueError: `execution` or `view_timeout` is not one of these.
     """
 
-    def __init__(self, string: str, *, execution: Mode | None = None, **options: t.Any) -> None:
+    def __init__(
+        self,
+        string: str,
+        *,
+        execution: Execution | None = None,
+        view_timeout: float | None = None,
+        cancel_on_disconnect: bool | None = None,
+        **options: t.Any,
+    ) -> None:
         super().__init__(string, **options)
-        self.execution = _check_execution(execution)
+        self.execution = check_execution(execution)
+        self.view_timeout = check_seconds("view_timeout", view_timeout)
+        self.cancel_on_disconnect = cancel_on_disconnect
 
     def get_empty_kwargs(self) -> dict[str, t.Any]:
         """Return the options of a copy that is not bound to a map."""
-        return {**super().get_empty_kwargs(), "execution": self.execution}
+        return {
+            **super().get_empty_kwargs(),
+            "execution": self.execution,
+            "view_timeout": self.view_timeout,
+            "cancel_on_disconnect": self.cancel_on_disconnect,
+        }
 
 
 class BustAPI(Flask):
     """A web application served by BustAPI's own server: Flask's class, with views placed on threads.
 
-    A plain view runs on the thread of the reactor that received the request, where nothing costs less; a view that
-    waits (for a database, say) belongs in the pool: `execution="pool"`, for one route (`@app.get("/", execution=
-    "pool")`) or for all of them. An `async def` view runs as a task of the event loop.
+    A plain view begins in a pool of threads, where it may wait (for a database, say); one that has shown that it is
+    quick runs on the thread of the reactor that received the request, where nothing costs less. `execution=` chooses
+    one of the two for good, for a route (`@app.get("/", execution="pool")`) or for all of them. An `async def` view
+    runs as a task of the event loop. `docs/execution.md` tells the rest.
 
     Args:
         import_name: The module or package that the application is defined in; the caller's module when not given.
-        execution: Where plain views run unless their route says otherwise: `"inline"` or `"pool"`.
+        execution: Where plain views run unless their route says otherwise: `"auto"` (the default), `"inline"` or
+            `"pool"`.
+        view_timeout: Seconds after which a request is answered with 504 unless its route says otherwise; None: never.
+        cancel_on_disconnect: Whether async views are cancelled when their client has gone, unless their route says
+            otherwise; None: those of GET and HEAD.
         options: As for `bustapi.flask.Flask`.
 
     Raises:
-        ValueError: `execution` is neither of these.
+        ValueError: `execution` or `view_timeout` is not one of these.
     """
 
     url_rule_class = Rule
 
     def __init__(
-        self, import_name: str | None = None, *args: t.Any, execution: Mode = "inline", **options: t.Any
+        self,
+        import_name: str | None = None,
+        *args: t.Any,
+        execution: Execution = "auto",
+        view_timeout: float | None = None,
+        cancel_on_disconnect: bool | None = None,
+        **options: t.Any,
     ):
         if import_name is None:
             import_name = sys._getframe(1).f_globals.get("__name__", "__main__")
-        self._execution: Mode = _check_execution(execution) or "inline"
+        self._execution: Execution = check_execution(execution) or "auto"
+        self._view_timeout = check_seconds("view_timeout", view_timeout)
+        self.cancel_on_disconnect = cancel_on_disconnect
         super().__init__(import_name, *args, **options)
 
     @property
-    def execution(self) -> Mode:
-        """Where plain views run unless their route says otherwise: `"inline"` (the default) or `"pool"`."""
+    def execution(self) -> Execution:
+        """Where plain views run unless their route says otherwise: `"auto"` (the default), `"inline"` or `"pool"`."""
         return self._execution
 
     @execution.setter
-    def execution(self, value: Mode) -> None:
-        self._execution = _check_execution(value) or "inline"
+    def execution(self, value: Execution) -> None:
+        self._execution = check_execution(value) or "auto"
+
+    @property
+    def view_timeout(self) -> float | None:
+        """Seconds after which a request is answered with 504 unless its route says otherwise; None: never."""
+        return self._view_timeout
+
+    @view_timeout.setter
+    def view_timeout(self, value: float | None) -> None:
+        self._view_timeout = check_seconds("view_timeout", value)
 
     def mount(self, prefix: str, app: WSGIApplication) -> None:
         """Answer every path below a prefix with another application.
@@ -116,6 +154,17 @@ class BustAPI(Flask):
             rule.provide_automatic_options = False  # type: ignore[attr-defined]
             self.url_map.add(rule)
         self.view_functions[endpoint] = mounted
+
+    @cached_property
+    def asgi_app(self) -> AsgiApp:
+        """The application for ASGI servers and test clients, beside `wsgi_app`: `uvicorn module:app.asgi_app`.
+
+        Assign to it to wrap it in ASGI middleware. Async views and hooks run on the server's loop, plain ones on its
+        threads, with what is around `wsgi_app`.
+        """
+        from .flask._asgi import AsgiApp
+
+        return AsgiApp(self)
 
     def run(
         self,

@@ -13,4 +13,4 @@ pub use arena::Arena;
 pub use budget::{Budget, Charge};
 pub use chunk::{BLOCK, View};
 pub use inbox::{Held, Inbox};
-pub use outbox::{Outbox, Payload, Segment};
+pub use outbox::{Flushed, Outbox, Payload, Segment};

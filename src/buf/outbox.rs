@@ -29,6 +29,17 @@ const KEEP: usize = 1024;
 /// Slices handed to one `writev`.
 const SLICES: usize = 32;
 
+/// What a flush came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flushed {
+    /// Everything is sent.
+    All,
+    /// The sink takes no more now, and will tell when it does.
+    Blocked,
+    /// The bound was reached: there is more to send, and nothing will tell of it.
+    Bounded,
+}
+
 #[derive(Default)]
 pub struct Outbox {
     front: Vec<u8>,
@@ -74,7 +85,8 @@ impl Outbox {
         self.rest.push_back(segment);
     }
 
-    /// Writes until everything is sent, or the sink says `WouldBlock` (then `Ok(false)`).
+    /// Writes until everything is sent, the sink says `WouldBlock`, or `bound` bytes were written: a client that reads
+    /// as fast as it is sent to would otherwise keep the thread for the whole of a large answer.
     ///
     /// # Errors
     /// The sink's, `WouldBlock` and `Interrupted` aside; a sink that takes nothing is `WriteZero`.
@@ -82,31 +94,36 @@ impl Outbox {
         &mut self,
         sink: &mut impl io::Write,
         finished: &mut Vec<Box<dyn Payload>>,
-    ) -> io::Result<bool> {
+        mut bound: usize,
+    ) -> io::Result<Flushed> {
         while !self.is_empty() {
-            let offered = self.len();
+            if bound == 0 {
+                return Ok(Flushed::Bounded);
+            }
+            let offered = self.len().min(bound);
             let written = if self.rest.is_empty() {
-                sink.write(&self.front[self.sent..])
+                sink.write(&self.front[self.sent..][..offered])
             } else {
-                self.write_vectored(sink)
+                self.write_vectored(sink, bound)
             };
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(n) => {
                     self.advance(n, finished);
+                    bound = bound.saturating_sub(n);
                     // A short write means a full socket buffer: the next call would say WouldBlock.
                     if n < offered && self.rest.is_empty() {
-                        return Ok(false);
+                        return Ok(Flushed::Blocked);
                     }
                 }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(Flushed::Blocked),
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) => return Err(e),
             }
         }
         self.front.clear();
         self.sent = 0;
-        Ok(true)
+        Ok(Flushed::All)
     }
 
     /// Gives up an idle connection's buffer to `spare`, the reactor's list of buffers.
@@ -141,17 +158,24 @@ impl Outbox {
         }
     }
 
-    fn write_vectored(&self, sink: &mut impl io::Write) -> io::Result<usize> {
+    fn write_vectored(&self, sink: &mut impl io::Write, mut bound: usize) -> io::Result<usize> {
+        let front = &self.front[self.sent..];
+        let rest = self.rest.iter().enumerate().map(|(i, segment)| {
+            let skip = if i == 0 { self.rest_sent } else { 0 };
+            &segment.bytes()[skip..]
+        });
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut n = 0;
-        if self.sent < self.front.len() {
-            slices[0] = IoSlice::new(&self.front[self.sent..]);
-            n = 1;
-        }
-        for (i, segment) in self.rest.iter().enumerate().take(SLICES - n) {
-            let skip = if i == 0 { self.rest_sent } else { 0 };
-            slices[n] = IoSlice::new(&segment.bytes()[skip..]);
-            n += 1;
+        for bytes in std::iter::once(front).chain(rest) {
+            if n == SLICES || bound == 0 {
+                break;
+            }
+            if !bytes.is_empty() {
+                let bytes = &bytes[..bytes.len().min(bound)];
+                bound -= bytes.len();
+                slices[n] = IoSlice::new(bytes);
+                n += 1;
+            }
         }
         sink.write_vectored(&slices[..n])
     }
@@ -225,7 +249,7 @@ mod tests {
                 calls: 0,
             };
             for _ in 0..200 {
-                if outbox.flush(&mut sink, &mut finished).unwrap() {
+                if outbox.flush(&mut sink, &mut finished, 9).unwrap() == Flushed::All {
                     break;
                 }
             }
@@ -233,6 +257,31 @@ mod tests {
             assert_eq!(finished.len(), 1);
             assert!(outbox.is_empty());
         }
+    }
+
+    #[test]
+    fn a_flush_ends_at_its_bound_though_the_sink_takes_all() {
+        let mut outbox = Outbox::default();
+        let mut finished = Vec::new();
+        outbox.append(|out| out.extend_from_slice(b"head "));
+        outbox.push(Segment::Payload(Box::new(Text("payload "))));
+        outbox.push(Segment::Payload(Box::new(Text("last"))));
+        let mut sent = Vec::new();
+        for expected in [&b"head pa"[..], b"head payload l"] {
+            let flushed = outbox.flush(&mut sent, &mut finished, 7).unwrap();
+            assert_eq!(
+                (flushed, sent.as_slice()),
+                (Flushed::Bounded, expected),
+                "{} left",
+                outbox.len()
+            );
+        }
+        let flushed = outbox.flush(&mut sent, &mut finished, 7).unwrap();
+        assert_eq!(
+            (flushed, sent.as_slice()),
+            (Flushed::All, &b"head payload last"[..])
+        );
+        assert_eq!(finished.len(), 2);
     }
 
     #[test]

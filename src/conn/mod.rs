@@ -18,7 +18,7 @@ pub use request::{PeerAddr, Request};
 pub use service::{Batch, Key, Service, Shared};
 pub use websocket::SocketEvent;
 
-use crate::buf::{Inbox, Outbox, Payload, Segment};
+use crate::buf::{Flushed, Inbox, Outbox, Payload, Segment};
 use crate::h1::{self, Engine, Eof, Event, Next, ReplyBody, ReplyLength};
 use crate::http::Head;
 use body::Incoming;
@@ -311,22 +311,20 @@ impl Conn {
     /// Refuses the complete request, and those behind it that are complete too: there are too many to be served.
     pub fn shed(&mut self, shared: &mut Shared) {
         while self.take_request().is_some() {
-            let fields: [(&[u8], &[u8]); 2] = [
-                (b"Retry-After", b"1"),
-                (b"Content-Type", b"text/plain; charset=utf-8"),
-            ];
+            let lines = b"Retry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n";
             let body = b"The server is busy.\n";
-            self.reply(shared, 503, None, fields.into_iter(), body);
+            self.reply(shared, 503, None, lines, std::iter::empty(), body);
             self.advance(shared);
         }
     }
 
-    /// Answers the request in full.
+    /// Answers the request in full. `lines` are field lines that need no look, as in [`Engine::encode_head`].
     pub fn reply<'a>(
         &mut self,
         shared: &Shared,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         body: &[u8],
     ) {
@@ -338,6 +336,7 @@ impl Conn {
                 out,
                 status,
                 reason,
+                lines,
                 fields,
                 length,
                 keep_alive,
@@ -356,6 +355,7 @@ impl Conn {
         shared: &Shared,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         length: ReplyLength,
     ) -> ReplyBody {
@@ -366,6 +366,7 @@ impl Conn {
                 out,
                 status,
                 reason,
+                lines,
                 fields,
                 length,
                 keep_alive,
@@ -380,11 +381,12 @@ impl Conn {
         shared: &mut Shared,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         body: Box<dyn Payload>,
     ) {
         let length = ReplyLength::Known(body.bytes().len() as u64);
-        let kind = self.begin_reply(shared, status, reason, fields, length);
+        let kind = self.begin_reply(shared, status, reason, lines, fields, length);
         if kind == ReplyBody::None {
             shared.graveyard.push(body);
         } else {
@@ -399,10 +401,11 @@ impl Conn {
         shared: &Shared,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         length: ReplyLength,
     ) -> bool {
-        let kind = self.begin_reply(shared, status, reason, fields, length);
+        let kind = self.begin_reply(shared, status, reason, lines, fields, length);
         if kind == ReplyBody::None {
             self.end_reply(shared);
             return false;
@@ -459,7 +462,7 @@ impl Conn {
         self.ready = None;
     }
 
-    /// Writes what is to be sent; `false` if the sink takes no more now.
+    /// Writes what is to be sent, at most `bound` bytes of it.
     ///
     /// # Errors
     /// The sink's.
@@ -467,8 +470,9 @@ impl Conn {
         &mut self,
         sink: &mut impl std::io::Write,
         shared: &mut Shared,
-    ) -> std::io::Result<bool> {
-        self.outbox.flush(sink, &mut shared.graveyard)
+        bound: usize,
+    ) -> std::io::Result<Flushed> {
+        self.outbox.flush(sink, &mut shared.graveyard, bound)
     }
 
     /// Ends a turn: an unparsed rest leaves the arena.
@@ -510,11 +514,25 @@ impl Conn {
         }
     }
 
+    #[cold]
+    #[inline(never)]
     fn fail(&mut self, status: u16, shared: &mut Shared) -> Progress {
+        let is_head = self.is_about_head();
         self.outbox
-            .append(|out| h1::encode_error(out, status, &shared.date));
+            .append(|out| h1::encode_error(out, status, is_head, &shared.date));
         self.close(shared);
         Progress::Waiting
+    }
+
+    /// What is refused is a HEAD, as far as can be told: its head may be what is wrong.
+    fn is_about_head(&self) -> bool {
+        let engine = &self.engine;
+        if self.arriving.is_some() || engine.is_reading_body() || engine.is_waiting_for_reply() {
+            return engine.is_head();
+        }
+        let line = self.inbox.bytes();
+        let empty = line.iter().take_while(|b| matches!(b, b'\r' | b'\n'));
+        line[empty.count()..].starts_with(b"HEAD ")
     }
 }
 

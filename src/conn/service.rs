@@ -33,7 +33,7 @@ pub struct Shared {
     pub body_memory: Arc<Budget>,
     /// Payloads that were sent; emptied by the service, which knows what their drop needs.
     pub graveyard: Vec<Box<dyn Payload>>,
-    /// A connection went whose streamed answer was not complete; the service clears it when it has looked.
+    /// A connection went whose request was not answered in full; the service clears it when it has looked.
     pub orphans: bool,
     /// Connections that the service followed and that went, with what it had not taken.
     pub gone: Vec<(Key, VecDeque<SocketEvent>)>,

@@ -40,7 +40,9 @@ impl Bench {
     }
 
     fn end_turn(&mut self) {
-        self.conn.flush(&mut self.sent, &mut self.shared).unwrap();
+        self.conn
+            .flush(&mut self.sent, &mut self.shared, usize::MAX)
+            .unwrap();
         self.conn.settle();
         self.arena.rewind();
     }
@@ -52,7 +54,7 @@ impl Bench {
         body.push(b'=');
         body.extend_from_slice(request.body.bytes());
         self.conn
-            .reply(&self.shared, 200, None, std::iter::empty(), &body);
+            .reply(&self.shared, 200, None, b"", std::iter::empty(), &body);
     }
 }
 
@@ -123,6 +125,27 @@ fn a_body_is_paid_for_as_it_arrives_and_refused_past_the_budget() {
         (bench.conn.phase(), bench.shared.body_memory.used()),
         (Phase::Closing, 0)
     );
+}
+
+#[test]
+fn a_refused_head_is_told_so_without_content() {
+    let head = "HEAD / HTTP/1.1\r\nHost: a\r\n";
+    for (request, has_content) in [
+        (format!("{head}X : y\r\n\r\n"), false),
+        (format!("\r\n{head}X : y\r\n\r\n"), false),
+        (
+            format!("{head}Transfer-Encoding: chunked\r\n\r\nx\r\n"),
+            false,
+        ),
+        (String::from("GET / HTTP/1.1\r\nX : y\r\n\r\n"), true),
+        (format!("{head}\r\nGET / HTTP/1.1\r\n\r\n"), true),
+    ] {
+        let mut bench = Bench::new(Config::default());
+        bench.turn(request.as_bytes());
+        let sent = String::from_utf8(bench.sent).unwrap();
+        assert!(sent.contains("HTTP/1.1 400 "), "{sent}");
+        assert_eq!(sent.ends_with("BAD REQUEST\n"), has_content, "{request}");
+    }
 }
 
 #[test]

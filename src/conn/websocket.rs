@@ -71,9 +71,7 @@ impl Conn {
         }
         let extension = handshake.agreed.map(|agreed| agreed.to_field());
         let extension = extension.as_deref().map(str::as_bytes);
-        let ours: [(&[u8], Option<&[u8]>); 5] = [
-            (b"Upgrade", Some(b"websocket")),
-            (b"Connection", Some(b"Upgrade")),
+        let ours: [(&[u8], Option<&[u8]>); 3] = [
             (b"Sec-WebSocket-Accept", Some(&handshake.accept)),
             (b"Sec-WebSocket-Protocol", protocol),
             (b"Sec-WebSocket-Extensions", extension),
@@ -87,6 +85,7 @@ impl Conn {
                 out,
                 101,
                 Some(b"Switching Protocols"),
+                b"Upgrade: websocket\r\nConnection: Upgrade\r\n",
                 ours.chain(fields.map(shorter)),
                 ReplyLength::Known(0),
                 true,

@@ -21,9 +21,10 @@ pub(super) enum Reply {
 }
 
 impl Engine {
-    /// Writes the head of the reply: status line, `fields`, Content-Length or Transfer-Encoding, Date, Connection.
+    /// Writes the head of the reply: status line, `lines`, `fields`, Content-Length or Transfer-Encoding, Date,
+    /// Connection.
     ///
-    /// `fields` may hold Date (it replaces ours) and `Connection: close` (it is honoured); their Content-Length,
+    /// `lines` are complete field lines that need no look: valid, and none of those the engine writes. `fields` may hold Date (it replaces ours) and `Connection: close` (it is honoured); their Content-Length,
     /// Transfer-Encoding and other Connection options are dropped, except Connection in a 101. A field that could
     /// break the framing (no token for a name; CR, LF or NUL in the value) is dropped: validate before. A 1xx other
     /// than 101 is an interim answer and leaves the final one due. A status outside 100 to 999 is sent as 500.
@@ -33,6 +34,7 @@ impl Engine {
         out: &mut Vec<u8>,
         status: u16,
         reason: Option<&[u8]>,
+        lines: &[u8],
         fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
         length: ReplyLength,
         keep_alive: bool,
@@ -53,6 +55,7 @@ impl Engine {
         // Most heads fit: one growth at the most.
         out.reserve(256);
         encode_status(out, status, reason);
+        out.extend_from_slice(lines);
         for (name, value) in fields {
             match name.len() {
                 4 if name.eq_ignore_ascii_case(b"date") => has_date = true,
@@ -67,12 +70,6 @@ impl Engine {
             encode_field(out, name, value);
         }
         let body = self.encode_length(out, status, length);
-        if !has_date {
-            // One copy of known size in place of three.
-            let mut line = *b"Date: -----------------------------\r\n";
-            line[6..35].copy_from_slice(date);
-            out.extend_from_slice(&line);
-        }
         // RFC 9112 9.6: said as soon as it is known. A body that is not read by now is not waited for.
         if close
             || !keep_alive
@@ -81,14 +78,24 @@ impl Engine {
         {
             self.exchange.keep_alive = false;
         }
-        if !is_upgrade {
-            if !self.exchange.keep_alive {
-                out.extend_from_slice(b"Connection: close\r\n");
-            } else if self.exchange.version == Version::Http10 {
-                out.extend_from_slice(b"Connection: keep-alive\r\n");
-            }
+        if has_date {
+            out.extend_from_slice(b"\r\n");
+        } else {
+            // With the empty line, in one copy of known size.
+            let mut end = *b"Date: -----------------------------\r\n\r\n";
+            end[6..35].copy_from_slice(date);
+            out.extend_from_slice(&end);
         }
-        out.extend_from_slice(b"\r\n");
+        let option: &[u8] = match (self.exchange.keep_alive, self.exchange.version) {
+            _ if is_upgrade => b"",
+            (false, _) => b"Connection: close\r\n\r\n",
+            (true, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
+            (true, Version::Http11) => b"",
+        };
+        if !option.is_empty() {
+            out.truncate(out.len() - 2);
+            out.extend_from_slice(option);
+        }
         body
     }
 
@@ -155,6 +162,11 @@ impl Engine {
         let (reply, body) = match (status, length) {
             // RFC 9110 8.6: no Content-Length in 1xx and 204.
             (101 | 204, _) => (Reply::Done, ReplyBody::None),
+            // RFC 9110 15.3.6: a 205 has no content, and says so.
+            (205, _) => {
+                encode_content_length(out, 0);
+                (Reply::Done, ReplyBody::None)
+            }
             // In a 304 it would be the length of the 200's body, which an empty body says nothing about.
             (304, ReplyLength::Known(0) | ReplyLength::Unknown) => (Reply::Done, ReplyBody::None),
             (_, ReplyLength::Known(length)) => {
@@ -181,8 +193,9 @@ impl Engine {
 }
 
 /// Writes a complete answer of a few words in plain text that closes the connection: for a request that was rejected,
-/// or that no other answer can be given to. Not after any part of another reply to the same request.
-pub fn encode_error(out: &mut Vec<u8>, status: u16, date: &[u8; 29]) {
+/// or that no other answer can be given to. Not after any part of another reply to the same request. A HEAD gets the
+/// head of it (RFC 9110 9.3.2).
+pub fn encode_error(out: &mut Vec<u8>, status: u16, is_head: bool, date: &[u8; 29]) {
     let status = if (100..1000).contains(&status) {
         status
     } else {
@@ -198,8 +211,10 @@ pub fn encode_error(out: &mut Vec<u8>, status: u16, date: &[u8; 29]) {
     out.extend_from_slice(b"Date: ");
     out.extend_from_slice(date);
     out.extend_from_slice(b"\r\nConnection: close\r\n\r\n");
-    out.extend_from_slice(reason.as_bytes());
-    out.push(b'\n');
+    if !is_head {
+        out.extend_from_slice(reason.as_bytes());
+        out.push(b'\n');
+    }
 }
 
 #[inline]
@@ -233,7 +248,24 @@ fn encode_field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
 
 #[inline]
 fn encode_content_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"Content-Length: ");
+    const NAME: &[u8; 16] = b"Content-Length: ";
+    if length < 10_000 {
+        // Nearly every length, in one copy.
+        let mut line = *b"Content-Length: dddd\r\n";
+        let digits =
+            1 + usize::from(length > 9) + usize::from(length > 99) + usize::from(length > 999);
+        let mut rest = length as u32;
+        for place in (0..digits).rev() {
+            line[NAME.len() + place] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        let end = NAME.len() + digits;
+        line[end] = b'\r';
+        line[end + 1] = b'\n';
+        out.extend_from_slice(&line[..end + 2]);
+        return;
+    }
+    out.extend_from_slice(NAME);
     out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
     out.extend_from_slice(b"\r\n");
 }

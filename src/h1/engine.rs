@@ -164,6 +164,12 @@ impl Engine {
         self.exchange.keep_alive = false;
     }
 
+    /// The request whose head was read is a HEAD.
+    #[must_use]
+    pub fn is_head(&self) -> bool {
+        self.exchange.is_head
+    }
+
     /// The reply under way ends where the connection does: one that is cut short cannot be told from a whole one.
     #[must_use]
     pub fn ends_with_connection(&self) -> bool {

@@ -7,11 +7,13 @@
 //! The two families say the same things, and a proxy that writes one passes the other on as the client sent it. A
 //! request with both is refused unless the settings say which one the proxies write.
 
+mod counted;
 mod element;
 mod network;
 #[cfg(test)]
 mod tests;
 
+pub use counted::Counts;
 pub use network::{Network, Proxies};
 
 use super::host::{is_host, split_port};
@@ -87,6 +89,8 @@ pub struct Origin {
     pub port: Option<u16>,
     /// The part of the path that proxies took off: empty, or it begins with one slash and does not end with one.
     pub prefix: Option<Box<[u8]>>,
+    /// Found by the application's own rule ([`Counts`]), and nothing was known before.
+    pub applied: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -199,6 +203,7 @@ impl<'a> Seen<'a> {
             host: host.map(|host| with_port(host, port, scheme.unwrap_or("http"))),
             port,
             prefix: prefix.map(Into::into),
+            applied: false,
         })
     }
 
@@ -231,6 +236,7 @@ impl<'a> Seen<'a> {
             host: host.map(Into::into),
             port,
             prefix: None,
+            applied: false,
         })
     }
 }

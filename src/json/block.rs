@@ -57,6 +57,77 @@ pub const fn beyond_ascii(word: u64) -> u64 {
     word & HIGH
 }
 
+/// A bit for each of 16 bytes that ends a plain run, the first byte the lowest; and one for each beyond ASCII.
+#[inline(always)]
+#[must_use]
+pub fn ends_of_16(block: &[u8; 16]) -> (u32, u32) {
+    wide::ends(block)
+}
+
+/// A bit for each of 16 bytes that needs an escape.
+#[inline(always)]
+#[must_use]
+pub fn escapes_of_16(block: &[u8; 16]) -> u32 {
+    wide::escapes(block)
+}
+
+/// A mask costs a third of that made of words.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use safe_arch::{
+        cmp_eq_mask_i8_m128i, cmp_lt_mask_i8_m128i, m128i, min_u8_m128i, move_mask_i8_m128i,
+        set_splat_i8_m128i,
+    };
+
+    #[inline(always)]
+    fn quotes(bytes: m128i) -> m128i {
+        cmp_eq_mask_i8_m128i(bytes, set_splat_i8_m128i(b'"' as i8))
+            | cmp_eq_mask_i8_m128i(bytes, set_splat_i8_m128i(b'\\' as i8))
+    }
+
+    #[inline(always)]
+    pub fn ends(block: &[u8; 16]) -> (u32, u32) {
+        let bytes = m128i::from(*block);
+        let control = cmp_eq_mask_i8_m128i(min_u8_m128i(bytes, set_splat_i8_m128i(0x1f)), bytes);
+        let ends = move_mask_i8_m128i(quotes(bytes) | control);
+        (ends as u32, move_mask_i8_m128i(bytes) as u32)
+    }
+
+    #[inline(always)]
+    pub fn escapes(block: &[u8; 16]) -> u32 {
+        let bytes = m128i::from(*block);
+        // As signed numbers, what is beyond ASCII is below the space too.
+        let outside = cmp_lt_mask_i8_m128i(bytes, set_splat_i8_m128i(0x20))
+            | cmp_eq_mask_i8_m128i(bytes, set_splat_i8_m128i(0x7f));
+        move_mask_i8_m128i(quotes(bytes) | outside) as u32
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod wide {
+    /// The high bits of a word's bytes, side by side.
+    #[inline(always)]
+    const fn gather(mask: u64) -> u32 {
+        ((mask >> 7).wrapping_mul(0x0102_0408_1020_4080) >> 56) as u32
+    }
+
+    #[inline(always)]
+    fn both(block: &[u8; 16], mask: impl Fn(u64) -> u64) -> u32 {
+        let whole = u128::from_le_bytes(*block);
+        gather(mask(whole as u64)) | gather(mask((whole >> 64) as u64)) << 8
+    }
+
+    #[inline(always)]
+    pub fn ends(block: &[u8; 16]) -> (u32, u32) {
+        (both(block, super::ends), both(block, super::beyond_ascii))
+    }
+
+    #[inline(always)]
+    pub fn escapes(block: &[u8; 16]) -> u32 {
+        both(block, super::escapes)
+    }
+}
+
 /// The number of bytes before the first one that is marked in a mask which is not empty.
 #[inline(always)]
 #[must_use]

@@ -5,11 +5,11 @@ use super::block::{ahead, any_escape, escapes};
 
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// How each character below 0x100 stands in a literal of ASCII, and its length there.
-pub static ESCAPES: [([u8; 8], u8); 256] = escape_table();
+/// How each character below 0x100 stands in a literal of ASCII, the first byte the lowest; its length in the highest.
+pub static ESCAPES: [u64; 256] = escape_table();
 
-const fn escape_table() -> [([u8; 8], u8); 256] {
-    let mut table = [([0; 8], 6); 256];
+const fn escape_table() -> [u64; 256] {
+    let mut table = [0; 256];
     let mut byte = 0;
     while byte < 256 {
         let (high, low) = (HEX[byte >> 4], HEX[byte & 0xf]);
@@ -23,13 +23,13 @@ const fn escape_table() -> [([u8; 8], u8); 256] {
             b'\t' => b't',
             _ => 0,
         };
-        table[byte] = if short != 0 {
-            ([b'\\', short, 0, 0, 0, 0, 0, 0], 2)
+        table[byte] = u64::from_le_bytes(if short != 0 {
+            [b'\\', short, 0, 0, 0, 0, 0, 2]
         } else if is_special(byte as u8) {
-            ([b'\\', b'u', b'0', b'0', high, low, 0, 0], 6)
+            [b'\\', b'u', b'0', b'0', high, low, 0, 6]
         } else {
-            ([byte as u8, 0, 0, 0, 0, 0, 0, 0], 1)
-        };
+            [byte as u8, 0, 0, 0, 0, 0, 0, 1]
+        });
         byte += 1;
     }
     table

@@ -23,6 +23,14 @@ pub enum Text<'a> {
     Four(&'a [u32]),
 }
 
+/// The three words of JSON.
+#[derive(Clone, Copy, Debug)]
+pub enum Word {
+    Null,
+    True,
+    False,
+}
+
 /// A text of one byte per character.
 #[derive(Clone, Copy, Debug)]
 pub struct Short<'a> {

@@ -13,12 +13,90 @@ pub enum Number {
 }
 
 /// The number at the start of `text` and its length; None for what is none, or an integer beyond 64 bits.
-#[inline]
+#[inline(always)]
 pub fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
-    let negative = text.first() == Some(&b'-');
+    if text.first() == Some(&b'-') {
+        return scan_negative(text);
+    }
+    scan_signed::<false>(text)
+}
+
+#[inline(never)]
+fn scan_negative(text: &[u8]) -> Option<(Number, usize)> {
+    scan_signed::<true>(text)
+}
+
+#[inline(always)]
+fn scan_signed<const NEGATIVE: bool>(text: &[u8]) -> Option<(Number, usize)> {
+    let start = usize::from(NEGATIVE);
+    // Up to seven digits and the byte behind them, in one word.
+    if let Some(eight) = text.get(start..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*eight);
+        let byte = |at: usize| (word >> (8 * at)) as u8;
+        let digit = |at: usize| u64::from(byte(at).wrapping_sub(b'0'));
+        let (mantissa, count) = if digit(0) > 9 {
+            return None;
+        } else if digit(1) > 9 {
+            (digit(0), 1)
+        } else if digit(0) == 0 {
+            return None;
+        } else if digit(2) > 9 {
+            (10 * digit(0) + digit(1), 2)
+        } else if digit(3) > 9 {
+            // Branches up to here: a length that is predicted lets the next value begin early.
+            (100 * digit(0) + 10 * digit(1) + digit(2), 3)
+        } else {
+            let (values, others) = digit_values(word);
+            let count = ahead(others);
+            (eight_digits(values << ((64 - 8 * count) & 63)), count)
+        };
+        if count < 8 {
+            let next = byte(count);
+            let at = start + count;
+            // One test for nearly every integer: what ends it comes before the point.
+            if next == b',' || !matches!(next, b'.' | b'e' | b'E') {
+                let int = mantissa as i64;
+                return Some((Number::Signed(if NEGATIVE { -int } else { int }), at));
+            }
+            if next == b'.' {
+                return scan_fraction(text, NEGATIVE, mantissa, count, at);
+            }
+        }
+    }
+    scan_long(text, NEGATIVE)
+}
+
+/// Goes on at the point behind `whole` digits: what most floats are is read here, without a loop.
+#[inline]
+fn scan_fraction(
+    text: &[u8],
+    negative: bool,
+    mantissa: u64,
+    whole: usize,
+    point: usize,
+) -> Option<(Number, usize)> {
+    if let Some(eight) = text.get(point + 1..).and_then(<[u8]>::first_chunk) {
+        let word = u64::from_le_bytes(*eight);
+        let (values, others) = digit_values(word);
+        let count = ahead(others);
+        if count > 0 && others != 0 && (word >> (8 * count)) as u8 | 0x20 != b'e' {
+            let fraction = eight_digits(values << (64 - 8 * count));
+            // At most 14 digits.
+            let digits = mantissa * SCALE[count & 7] + fraction;
+            let size = digits as f64 / POWERS[count & 7];
+            let float = if negative { -size } else { size };
+            return Some((Number::Float(float), point + 1 + count));
+        }
+    }
+    scan_rest(text, negative, mantissa, whole, point)
+}
+
+/// Any number, from its start.
+#[inline(never)]
+fn scan_long(text: &[u8], negative: bool) -> Option<(Number, usize)> {
     let start = usize::from(negative);
     let mut mantissa: u64 = 0;
-    let mut at = digits_from(text, start, &mut mantissa);
+    let at = digits_from(text, start, &mut mantissa);
     let whole = at - start;
     if whole == 0 || (whole > 1 && text[start] == b'0') {
         return None;
@@ -33,9 +111,20 @@ pub fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
         };
         return Some((number, at));
     }
-    let mut digits = whole;
+    scan_rest(text, negative, mantissa, whole, at)
+}
+
+/// A fraction or an exponent, or both, at `at`, behind `digits` digits.
+#[inline(never)]
+fn scan_rest(
+    text: &[u8],
+    negative: bool,
+    mut mantissa: u64,
+    mut digits: usize,
+    mut at: usize,
+) -> Option<(Number, usize)> {
     let mut power: i64 = 0;
-    if text[at] == b'.' {
+    if text.get(at) == Some(&b'.') {
         at += 1;
         let from = at;
         at = digits_from(text, at, &mut mantissa);
@@ -77,6 +166,11 @@ pub fn scan_number(text: &[u8]) -> Option<(Number, usize)> {
     Some((Number::Float(float), at))
 }
 
+const SCALE: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
+
+/// Of two numbers that a double holds exactly, the quotient is the nearest double.
+const POWERS: [f64; 8] = [1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7];
+
 fn parse_long(text: &[u8]) -> Option<Number> {
     let text = std::str::from_utf8(text).ok()?;
     if let Ok(int) = text.parse() {
@@ -88,12 +182,8 @@ fn parse_long(text: &[u8]) -> Option<Number> {
 /// Appends the run of digits at `at` to a number, modulo 2^64; where the run ends.
 #[inline]
 fn digits_from(text: &[u8], mut at: usize, number: &mut u64) -> usize {
-    const SCALE: [u64; 8] = [1, 10, 100, 1000, 10_000, 100_000, 1_000_000, 10_000_000];
     while let Some(eight) = text.get(at..).and_then(<[u8]>::first_chunk) {
-        // The value of each byte that is a digit, and a mark on every other byte.
-        let values = u64::from_le_bytes(*eight) ^ 0x3030_3030_3030_3030;
-        let others = (((values & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676) | values)
-            & 0x8080_8080_8080_8080;
+        let (values, others) = digit_values(u64::from_le_bytes(*eight));
         if others == 0 {
             *number = number
                 .wrapping_mul(100_000_000)
@@ -116,6 +206,15 @@ fn digits_from(text: &[u8], mut at: usize, number: &mut u64) -> usize {
         at += 1;
     }
     at
+}
+
+/// The value of each byte that is a digit, and a mark on every other byte.
+#[inline(always)]
+const fn digit_values(word: u64) -> (u64, u64) {
+    let values = word ^ 0x3030_3030_3030_3030;
+    let others = (((values & 0x7f7f_7f7f_7f7f_7f7f) + 0x7676_7676_7676_7676) | values)
+        & 0x8080_8080_8080_8080;
+    (values, others)
 }
 
 /// The number of eight digits, given as values, the first one lowest.

@@ -1,13 +1,15 @@
 use proptest::prelude::*;
 
-use super::block::{ahead, any_end, any_escape, beyond_ascii, ends, escapes};
+use super::block::{
+    ahead, any_end, any_escape, beyond_ascii, ends, ends_of_16, escapes, escapes_of_16,
+};
 use super::decimal::to_double;
 use super::escape::write_text;
 use super::float::write_float;
 use super::number::{Number, scan_number};
 use super::unescape::{Literal, Scratch, scan_string};
 use super::writer::Writer;
-use super::{Short, Text};
+use super::{Short, Text, Word};
 
 fn needs_escape(byte: u8) -> bool {
     !(0x20..0x7f).contains(&byte) || byte == b'"' || byte == b'\\'
@@ -63,7 +65,7 @@ fn hello_world_is_written_on_one_line() {
         writer.open(b'[');
         writer.close(b']');
         writer.key(Short::new(b""));
-        writer.word(b"null");
+        writer.word(Word::Null);
         writer.key(Short::new(b"n"));
         writer.int(i64::MIN);
         writer.close(b'}');
@@ -212,11 +214,34 @@ proptest! {
     }
 
     #[test]
+    fn masks_of_16_bytes_mark_the_same(bytes: [u8; 16]) {
+        let marks = |mask: u32| std::array::from_fn(|at| mask >> at & 1 != 0);
+        let (ends, beyond) = ends_of_16(&bytes);
+        prop_assert_eq!((ends | beyond | escapes_of_16(&bytes)) >> 16, 0);
+        prop_assert_eq!(marks(ends), bytes.map(is_end));
+        prop_assert_eq!(marks(beyond), bytes.map(|byte| byte >= 0x80));
+        prop_assert_eq!(marks(escapes_of_16(&bytes)), bytes.map(needs_escape));
+    }
+
+    #[test]
     fn a_short_text_knows_its_head(bytes in prop::collection::vec(any::<u8>(), 0..20)) {
         let mut head = [0; 8];
         let len = bytes.len().min(8);
         head[..len].copy_from_slice(&bytes[..len]);
         prop_assert_eq!(Short::new(&bytes).head, u64::from_le_bytes(head));
+    }
+
+    #[test]
+    fn escapes_among_plain_text_are_written_in_any_place(
+        text in "[ -~]{0,20}[\"\\\\\n\u{1}]{0,3}[ -~]{0,40}[\"\\\\\t]{0,2}[a-z]{0,20}"
+    ) {
+        let mut expected = Vec::new();
+        prop_assert_eq!(write_text(&mut expected, Text::One(text.as_bytes()), true), Ok(()));
+        prop_assert_eq!(&written(|writer| writer.short(Short::new(text.as_bytes()))), &expected);
+        let document = std::str::from_utf8(&expected[1..]).unwrap_or_default();
+        prop_assert_eq!(read(document), Some((text.clone(), document.len())));
+        let followed = format!("{document},\"a key\":[1,2,3]}}");
+        prop_assert_eq!(read(&followed), Some((text, document.len())));
     }
 
     #[test]
@@ -283,9 +308,18 @@ proptest! {
     }
 
     #[test]
+    fn integers_of_any_length_are_written(number: i64, shift in 0_u32..64) {
+        let number = number >> shift;
+        prop_assert_eq!(written(|writer| writer.int(number)), number.to_string().into_bytes());
+    }
+
+    #[test]
     fn numbers_mean_what_the_standard_library_reads(
         text in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,25})?([eE][-+]?[0-9]{1,3})?"
     ) {
+        // Near the end of the document, and far from it.
+        let document = format!("{text},\"name\":1");
+        prop_assert_eq!(scan_number(text.as_bytes()), scan_number(document.as_bytes()));
         if let Some((number, len)) = scan_number(text.as_bytes()) {
             prop_assert_eq!(len, text.len());
             match number {

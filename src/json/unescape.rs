@@ -1,7 +1,7 @@
 //! JSON string literals read back. Control characters, unknown escapes and lone surrogates are refused here; the
 //! standard library decides on them.
 
-use super::block::{ahead, any_end, beyond_ascii, ends};
+use super::block::{ahead, any_end, beyond_ascii, ends, ends_of_16};
 
 /// A literal's text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,42 +22,61 @@ pub struct Scratch {
 }
 
 /// Reads a literal from behind its opening quote; with it, the length up to behind the closing quote.
-#[inline]
+#[inline(always)]
 pub fn scan_string<'a>(text: &'a [u8], scratch: &'a mut Scratch) -> Option<(Literal<'a>, usize)> {
+    if let Some(block) = text.first_chunk() {
+        let (ends, beyond) = ends_of_16(block);
+        if ends != 0 {
+            let len = ends.trailing_zeros() as usize;
+            if block[len & 15] == b'"' {
+                // The bytes beyond ASCII that come before the end: below its bit.
+                let ascii = beyond & (ends ^ (ends - 1)) == 0;
+                return Some((literal(&text[..len], ascii), len + 1));
+            }
+        }
+    }
+    scan_long(text, scratch)
+}
+
+#[inline(never)]
+fn scan_long<'a>(text: &'a [u8], scratch: &'a mut Scratch) -> Option<(Literal<'a>, usize)> {
     let mut at = 0;
     let mut beyond = 0;
-    while let Some(bytes) = text[at..].first_chunk::<8>() {
-        let word = u64::from_le_bytes(*bytes);
-        let stops = ends(word);
-        if stops != 0 {
-            // The bytes of this word before the stop.
-            beyond |= word & (stops - 1) & !stops;
-            return end(text, at + ahead(stops), beyond_ascii(beyond) == 0, scratch);
+    while let Some(block) = text[at..].first_chunk() {
+        let (ends, high) = ends_of_16(block);
+        if ends != 0 {
+            beyond |= high & (ends ^ (ends - 1));
+            return end(
+                text,
+                at + ends.trailing_zeros() as usize,
+                beyond == 0,
+                scratch,
+            );
         }
-        beyond |= word;
-        at += 8;
-        if at == 2 * 8 {
+        beyond |= high;
+        at += 16;
+        if at == 64 {
             // A longer text: in larger steps.
             at += plain_blocks(&text[at..]);
-            beyond |= u64::from(!text[16..at].is_ascii()) << 63;
+            beyond |= u32::from(!text[64..at].is_ascii());
         }
     }
     while let Some(&byte) = text.get(at) {
         if byte < 0x20 || byte == b'"' || byte == b'\\' {
             break;
         }
-        beyond |= u64::from(byte);
+        beyond |= u32::from(byte & 0x80);
         at += 1;
     }
-    end(text, at, beyond_ascii(beyond) == 0, scratch)
+    end(text, at, beyond == 0, scratch)
 }
 
 /// Length of the blocks before the one in which a plain run ends.
 #[inline]
 fn plain_blocks(text: &[u8]) -> usize {
-    let blocks = text.as_chunks::<32>().0;
+    let blocks = text.as_chunks::<64>().0;
     let plain = blocks.iter().take_while(|block| !any_end(block));
-    32 * plain.count()
+    64 * plain.count()
 }
 
 /// What follows from the byte that ends the first plain run.
@@ -103,67 +122,47 @@ impl Scratch {
     }
 
     #[inline]
-    fn unescape_bytes(&mut self, text: &[u8], mut at: usize, ascii: bool) -> Option<Bytes> {
+    fn unescape_bytes(&mut self, text: &[u8], mut at: usize, mut ascii: bool) -> Option<Bytes> {
         // A literal is no longer than the document; so this happens once for a document.
-        if self.bytes.len() < text.len() + 8 {
-            self.bytes.resize(text.len() + 8, 0);
+        if self.bytes.len() < text.len() + 16 {
+            self.bytes.resize(text.len() + 16, 0);
         }
         let bytes = &mut self.bytes[..];
         let mut len = at;
-        let mut beyond = u64::from(!ascii) << 63;
         bytes[..at].copy_from_slice(&text[..at]);
         loop {
-            if let Some(chunk) = text[at..].first_chunk::<8>() {
-                bytes[len..len + 8].copy_from_slice(chunk);
-                let word = u64::from_le_bytes(*chunk);
-                let stops = ends(word);
-                if stops == 0 {
-                    beyond |= word;
-                    at += 8;
-                    len += 8;
-                    continue;
-                }
-                beyond |= word & (stops - 1) & !stops;
-                at += ahead(stops);
-                len += ahead(stops);
-            }
-            match *text.get(at)? {
-                b'\\' => {
-                    let letter = *text.get(at + 1)?;
-                    let byte = SHORT[usize::from(letter)];
-                    if byte != 0 {
-                        bytes[len] = byte;
-                        len += 1;
-                        at += 2;
-                        continue;
-                    }
-                    if letter != b'u' {
-                        return None;
-                    }
-                    let (character, end) = unicode(text, at + 2)?;
-                    if !character.is_ascii() && beyond_ascii(beyond) == 0 {
+            // The backslash is at `at`.
+            let letter = *text.get(at + 1)?;
+            let byte = SHORT[usize::from(letter)];
+            if byte != 0 {
+                bytes[len] = byte;
+                len += 1;
+                at += 2;
+            } else if letter == b'u' {
+                let (character, end) = unicode(text, at + 2)?;
+                if !character.is_ascii() {
+                    ascii = ascii && bytes[..len].is_ascii();
+                    if ascii {
                         // What is all ASCII in the document mostly stays so: no detour over UTF-8.
                         return Some(Bytes::Wide { len, at });
                     }
-                    len += character.encode_utf8(&mut bytes[len..]).len();
-                    at = end;
                 }
+                len += character.encode_utf8(&mut bytes[len..]).len();
+                at = end;
+            } else {
+                return None;
+            }
+            match copy_plain(bytes, &mut len, text, &mut at)? {
+                b'\\' => {}
                 b'"' => {
-                    let ascii = beyond_ascii(beyond) == 0;
+                    let ascii = ascii && bytes[..len].is_ascii();
                     return Some(Bytes::End {
                         len,
                         ascii,
                         at: at + 1,
                     });
                 }
-                byte if byte < 0x20 => return None,
-                // Near the end of the document, byte by byte.
-                byte => {
-                    bytes[len] = byte;
-                    beyond |= u64::from(byte);
-                    len += 1;
-                    at += 1;
-                }
+                _ => return None,
             }
         }
     }
@@ -228,6 +227,33 @@ impl Scratch {
             points[len] = point;
             len += 1;
         }
+    }
+}
+
+/// Copies the plain run at `at` to `to[len..]` and moves both on; the byte that ends it.
+#[inline(always)]
+fn copy_plain(to: &mut [u8], len: &mut usize, text: &[u8], at: &mut usize) -> Option<u8> {
+    while let Some(block) = text.get(*at..)?.first_chunk::<16>() {
+        *to.get_mut(*len..)?.first_chunk_mut()? = *block;
+        let (ends, _) = ends_of_16(block);
+        if ends != 0 {
+            let plain = ends.trailing_zeros() as usize & 15;
+            *at += plain;
+            *len += plain;
+            return Some(block[plain]);
+        }
+        *at += 16;
+        *len += 16;
+    }
+    // Near the end of the document, byte by byte.
+    loop {
+        let byte = *text.get(*at)?;
+        if byte < 0x20 || byte == b'"' || byte == b'\\' {
+            return Some(byte);
+        }
+        *to.get_mut(*len)? = byte;
+        *at += 1;
+        *len += 1;
     }
 }
 

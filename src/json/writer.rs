@@ -4,10 +4,10 @@
 //! into a buffer whose bytes all exist already, in moves of a fixed size that may run past the end of a short
 //! text: what follows overwrites them.
 
-use super::block::{ahead, any_escape, escapes};
+use super::block::{any_escape, escapes_of_16};
 use super::escape::ESCAPES;
 use super::float::write_float;
-use super::{Short, Text};
+use super::{Short, Text, Word};
 
 /// Room made at first.
 const FIRST_ROOM: usize = 2048;
@@ -88,13 +88,15 @@ impl Writer {
         {
             room[0] = b'"';
             room[1..9].copy_from_slice(&head.to_le_bytes());
-            let special = if let Some(tail) = bytes.last_chunk::<8>() {
+            // Spaces in place of what a short text does not have.
+            let (head, tail) = if let Some(tail) = bytes.last_chunk::<8>() {
                 room[len - 7..=len].copy_from_slice(tail);
-                escapes(head) | escapes(u64::from_le_bytes(*tail))
+                (head, u64::from_le_bytes(*tail))
             } else {
-                // Spaces in place of the zeros behind a text of less than eight bytes.
-                escapes(head | SPACES << (8 * len))
+                (head | SPACES << (8 * len), SPACES)
             };
+            let both = u128::from(head) | u128::from(tail) << 64;
+            let special = escapes_of_16(&both.to_le_bytes());
             if special == 0 {
                 room[len + 1] = b'"';
                 room[len + 2] = end;
@@ -191,12 +193,28 @@ impl Writer {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub fn int(&mut self, number: i64) {
-        if let digit @ 0..=9 = number {
-            self.push([b'0' + digit as u8, b','], 2);
+        if let Some(&text) = usize::try_from(number).ok().and_then(|at| SMALL.get(at)) {
+            self.room(4)[..4].copy_from_slice(&text);
+            self.at += 2 + usize::from(number >= 10) + usize::from(number >= 100);
         } else {
+            self.long_int(number);
+        }
+    }
+
+    #[inline(never)]
+    fn long_int(&mut self, number: i64) {
+        let size = number.unsigned_abs();
+        if size >= 100_000_000 {
             self.number(itoa::Buffer::new().format(number).as_bytes());
+        } else if let Some(room) = self.room(SHORT_ROOM).first_chunk_mut::<SHORT_ROOM>() {
+            let (text, len) = eight_digits(size);
+            let start = usize::from(number < 0);
+            room[0] = b'-';
+            room[start..start + 8].copy_from_slice(&text.to_le_bytes());
+            room[start + len] = b',';
+            self.at += start + len + 1;
         }
     }
 
@@ -213,12 +231,33 @@ impl Writer {
         }
     }
 
-    /// `true`, `false` or `null`.
     #[inline(always)]
-    pub fn word(&mut self, word: &'static [u8]) {
-        self.number(word);
+    pub fn word(&mut self, word: Word) {
+        let (text, len) = match word {
+            Word::Null => (b"null,   ", 5),
+            Word::True => (b"true,   ", 5),
+            Word::False => (b"false,  ", 6),
+        };
+        self.room(8)[..8].copy_from_slice(text);
+        self.at += len;
     }
 }
+
+/// The text of small integers, and the comma behind it.
+static SMALL: [[u8; 4]; 1000] = {
+    let mut table = [[b','; 4]; 1000];
+    let mut number = 0;
+    while number < 1000 {
+        let (text, len) = eight_digits(number as u64);
+        let mut at = 0;
+        while at < len {
+            table[number][at] = text.to_le_bytes()[at];
+            at += 1;
+        }
+        number += 1;
+    }
+    table
+};
 
 /// Moves up to 31 bytes by two moves of a fixed size.
 #[inline(always)]
@@ -244,9 +283,9 @@ fn copy_short(to: &mut [u8; SHORT_ROOM], from: &[u8]) {
 #[inline]
 fn copy_plain(to: &mut [u8], from: &[u8]) -> usize {
     let len = from.len();
-    let mut done = copy_blocks::<BLOCK>(to, from);
+    let mut done = copy_blocks::<BLOCK>(to, from, any_escape);
     if done + BLOCK > len {
-        done += copy_blocks::<STEP>(&mut to[done..], &from[done..]);
+        done += copy_blocks::<STEP>(&mut to[done..], &from[done..], any_step);
     }
     // The last step once more, shifted back: what was already seen is plain.
     if done + STEP > len
@@ -254,7 +293,7 @@ fn copy_plain(to: &mut [u8], from: &[u8]) -> usize {
             from.last_chunk::<STEP>(),
             to[..len].last_chunk_mut::<STEP>(),
         )
-        && !any_escape(from)
+        && !any_step(from)
     {
         *to = *from;
         return len;
@@ -263,7 +302,16 @@ fn copy_plain(to: &mut [u8], from: &[u8]) -> usize {
 }
 
 #[inline(always)]
-fn copy_blocks<const N: usize>(to: &mut [u8], from: &[u8]) -> usize {
+fn any_step(block: &[u8; STEP]) -> bool {
+    escapes_of_16(block) != 0
+}
+
+#[inline(always)]
+fn copy_blocks<const N: usize>(
+    to: &mut [u8],
+    from: &[u8],
+    any_escape: impl Fn(&[u8; N]) -> bool,
+) -> usize {
     let mut done = 0;
     for (from, to) in from.as_chunks::<N>().0.iter().zip(to.as_chunks_mut().0) {
         if any_escape(from) {
@@ -279,31 +327,64 @@ fn copy_blocks<const N: usize>(to: &mut [u8], from: &[u8]) -> usize {
 fn escape(to: &mut [u8], from: &[u8]) -> usize {
     let mut at = 0;
     let mut end = 0;
-    while let Some(word) = from[at..].first_chunk::<8>() {
-        to[end..end + 8].copy_from_slice(word);
-        let special = escapes(u64::from_le_bytes(*word));
+    while let Some(block) = from.get(at..).and_then(<[u8]>::first_chunk::<16>) {
+        to[end..end + 16].copy_from_slice(block);
+        let special = escapes_of_16(block);
         if special == 0 {
-            at += 8;
-            end += 8;
+            at += 16;
+            end += 16;
         } else {
-            let plain = ahead(special);
+            let plain = special.trailing_zeros() as usize & 15;
             end += plain;
-            end += put_escape(to, end, word[plain % 8]);
+            end += put_escape(to, end, block[plain]);
             at += plain + 1;
         }
     }
-    for &byte in &from[at..] {
-        end += put_escape(to, end, byte);
+    let mut left = from.len() - at;
+    let Some(last) = from.last_chunk::<16>() else {
+        for &byte in &from[at..] {
+            end += put_escape(to, end, byte);
+        }
+        return end;
+    };
+    // What is left of the last block, moved to its front step by step.
+    let mut block = u128::from_le_bytes(*last) >> (8 * (15 - left)) >> 8;
+    loop {
+        let bytes = block.to_le_bytes();
+        to[end..end + 16].copy_from_slice(&bytes);
+        let special = escapes_of_16(&bytes) | 1 << left;
+        let plain = special.trailing_zeros() as usize & 15;
+        end += plain;
+        if plain == left {
+            return end;
+        }
+        end += put_escape(to, end, bytes[plain]);
+        left -= plain + 1;
+        block = block >> (8 * plain) >> 8;
     }
-    end
 }
 
 /// Writes a character below 0x100 as it stands in a literal, and bytes without meaning up to eight.
 #[inline(always)]
 fn put_escape(to: &mut [u8], at: usize, byte: u8) -> usize {
-    let (text, len) = ESCAPES[usize::from(byte)];
-    to[at..at + 8].copy_from_slice(&text);
-    usize::from(len)
+    let text = ESCAPES[usize::from(byte)];
+    to[at..at + 8].copy_from_slice(&text.to_le_bytes());
+    (text >> 56) as usize
+}
+
+/// The digits of a number below 10^8 as text, the first one lowest, and how many there are.
+#[inline(always)]
+const fn eight_digits(number: u64) -> (u64, usize) {
+    // Halves to numbers of four, two and one digit, all at once; the products divide by 100 and by 10.
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let twos = hundreds | (fours - 100 * hundreds) << 16;
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | (twos - 10 * tens) << 8;
+    // The last digit is always written.
+    let zeros = (ones | 1 << 56).trailing_zeros() & 56;
+    let text = (ones | 0x3030_3030_3030_3030) >> zeros;
+    (text, 8 - zeros as usize / 8)
 }
 
 /// Writes `\uXXXX`.

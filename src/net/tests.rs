@@ -1,5 +1,7 @@
 //! The reactor over real sockets, with a service written in Rust.
 
+mod readers;
+
 use super::*;
 use crate::buf::{Budget, Payload};
 use crate::config::Config;
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Echoes bodies; `/stream` streams, `/large` sends by reference.
+/// Echoes bodies; `/stream` streams, `/large` sends by reference, `/middle` as much as the system holds for a client.
 struct Echo;
 
 struct Large(Vec<u8>);
@@ -50,15 +52,29 @@ impl Service for Echo {
             let fields = [(&b"Content-Type"[..], &b"text/plain"[..])];
             match target {
                 b"/stream" => {
-                    conn.begin_stream(shared, 200, None, fields.into_iter(), ReplyLength::Unknown);
+                    conn.begin_stream(
+                        shared,
+                        200,
+                        None,
+                        b"",
+                        fields.into_iter(),
+                        ReplyLength::Unknown,
+                    );
                     conn.stream(b"some ");
                     continue;
                 }
                 b"/large" => {
                     let body = Box::new(Large(vec![b'x'; 4 * 1024 * 1024]));
-                    conn.reply_payload(shared, 200, None, fields.into_iter(), body);
+                    conn.reply_payload(shared, 200, None, b"", fields.into_iter(), body);
                 }
-                _ => conn.reply(shared, 200, None, fields.into_iter(), request.body.bytes()),
+                b"/middle" => {
+                    let body = [b'x'; 64 * 1024];
+                    conn.reply(shared, 200, None, b"", fields.into_iter(), &body);
+                }
+                _ => {
+                    let body = request.body.bytes();
+                    conn.reply(shared, 200, None, b"", fields.into_iter(), body);
+                }
             }
             batch.advance(key);
         }

@@ -12,6 +12,7 @@ use pyo3::exceptions::{PyBufferError, PyTypeError};
 use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyTuple, PyType, PyTypeMethods};
+use smallvec::SmallVec;
 use std::ffi::{c_int, c_void};
 use std::ptr;
 use std::sync::Arc;
@@ -39,9 +40,51 @@ impl Context {
         Self(self.0.clone_ref(py))
     }
 
-    /// How many variables have a value in it.
-    pub fn len(&self, py: Python<'_>) -> usize {
-        self.0.bind(py).len().unwrap_or(usize::MAX)
+    /// Whether a copy of it lives that nobody has set anything in: then what it holds is held by the copy too, and
+    /// no reference count tells. Says yes where it cannot tell.
+    pub fn has_copies(&self, py: Python<'_>) -> bool {
+        let Some(values) = self.values(py) else {
+            return true;
+        };
+        count_references(values) > 1
+    }
+
+    /// Whether `var` with `value` is all that it holds, and nobody else has a copy of it or refers to it.
+    pub fn holds_only(
+        &self,
+        py: Python<'_>,
+        var: &Bound<'_, PyAny>,
+        value: &Bound<'_, PyAny>,
+    ) -> bool {
+        if cfg!(Py_GIL_DISABLED) || count_references(self.0.as_ptr()) > 1 {
+            return false;
+        }
+        // The map of values, its one node, and the node's one pair.
+        let Some(values) = self.values(py) else {
+            return false;
+        };
+        let node = referents(py, values);
+        let [node] = node.as_slice() else {
+            return false;
+        };
+        let pair = referents(py, *node);
+        count_references(values) == 1
+            && count_references(*node) == 1
+            && matches!(*pair.as_slice(), [a, b]
+                if a == var.as_ptr() && b == value.as_ptr() || b == var.as_ptr() && a == value.as_ptr())
+    }
+
+    /// The map that it shares with its copies; None if it is not to be found.
+    fn values(&self, py: Python<'_>) -> Option<*mut ffi::PyObject> {
+        let class = self.0.bind(py).get_type();
+        let mut found = referents(py, self.0.as_ptr());
+        // A context that is entered refers to the one that was current before.
+        // SAFETY: attached, and what a live object refers to is alive.
+        found.retain(|object| unsafe { ffi::Py_TYPE(*object) } != class.as_type_ptr());
+        match *found.as_slice() {
+            [values] => Some(values),
+            _ => None,
+        }
     }
 
     /// Makes it the thread's current context until the guard goes.
@@ -52,6 +95,38 @@ impl Context {
         }
         Ok(Entered { context: self, py })
     }
+}
+
+/// The objects that a live object refers to, as it shows them to the garbage collector: borrowed, and only as long as
+/// nothing else runs. At most four; more count as none, as does an object that shows nothing.
+fn referents(_py: Python<'_>, object: *mut ffi::PyObject) -> SmallVec<[*mut ffi::PyObject; 4]> {
+    // SAFETY: called below with the vector as its argument; it runs no Python code. Stops at the fifth object.
+    unsafe extern "C" fn collect(object: *mut ffi::PyObject, found: *mut c_void) -> c_int {
+        // SAFETY: see above.
+        let found = unsafe { &mut *found.cast::<SmallVec<[*mut ffi::PyObject; 4]>>() };
+        if found.len() == 4 {
+            return 1;
+        }
+        found.push(object);
+        0
+    }
+    let mut found = SmallVec::new();
+    // SAFETY: attached (`_py`), the object is alive, and `tp_traverse` is called as the garbage collector does.
+    let stopped = unsafe {
+        let Some(traverse) = (*ffi::Py_TYPE(object)).tp_traverse else {
+            return found;
+        };
+        traverse(object, collect, (&raw mut found).cast())
+    };
+    if stopped != 0 {
+        found.clear();
+    }
+    found
+}
+
+fn count_references(object: *mut ffi::PyObject) -> isize {
+    // SAFETY: callers pass live objects, attached.
+    unsafe { ffi::Py_REFCNT(object) as isize }
 }
 
 /// Leaves the context on drop, on every path.
@@ -190,8 +265,7 @@ pub fn new_object<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>
 
 /// How many references an object has; only a hint where other threads may hold some.
 pub fn reference_count(object: &Bound<'_, PyAny>) -> isize {
-    // SAFETY: the object is alive while borrowed.
-    unsafe { ffi::Py_REFCNT(object.as_ptr()) as isize }
+    count_references(object.as_ptr())
 }
 
 /// The interpreter's version number of a type: it changes with every change of the type or a base of it. None when

@@ -24,8 +24,10 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<run::pool::Pool>()?;
     m.add_class::<run::socket::Socket>()?;
     m.add_class::<run::waiter::Waiter>()?;
+    m.add_class::<run::watchdog::Watchdog>()?;
     m.add_class::<server::Listener>()?;
     m.add_class::<server::Dispatcher>()?;
     m.add_class::<server::Reactor>()?;
+    m.add_function(wrap_pyfunction!(server::note_switch_interval, m)?)?;
     m.add_function(wrap_pyfunction!(settings::check_setting, m)?)
 }

@@ -1,14 +1,16 @@
 //! `_core.Listener`, `_core.Dispatcher` and `_core.Reactor`: the server as `bustapi.serve` drives it.
 
 use super::face::generation::Generation;
-use super::run::plan::Table;
+use super::run::plan::{Paces, Table};
 use super::run::pool::Pool;
 use super::run::service::PyService;
 use super::run::task::LoopHost;
+use super::run::watchdog::Pulse;
 use super::settings;
 use crate::buf::Budget;
 use crate::config::Config;
 use crate::net::{self, Control, Turn};
+use crate::pace;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -117,6 +119,7 @@ fn os_error(error: io::Error) -> PyErr {
 pub struct Dispatcher {
     app: Py<PyAny>,
     generation: Py<Generation>,
+    paces: Arc<Paces>,
 }
 
 #[pymethods]
@@ -126,10 +129,12 @@ impl Dispatcher {
     fn new(app: &Bound<'_, PyAny>) -> PyResult<Self> {
         let generation = app.getattr(intern!(app.py(), "_generation"))?.extract()?;
         // Built for its errors: they belong to the start, not to the first request.
-        Table::build(app.py(), &app.clone().unbind(), 0)?;
+        let paces = Arc::new(Paces::default());
+        Table::build(app.py(), &app.clone().unbind(), 0, &paces)?;
         Ok(Self {
             app: app.clone().unbind(),
             generation,
+            paces,
         })
     }
 }
@@ -144,6 +149,9 @@ struct Running {
 pub struct Reactor {
     running: Mutex<Option<Box<Running>>>,
     control: Arc<Control>,
+    pulse: Arc<Pulse>,
+    /// The loop that its async views run on.
+    host: Mutex<Option<LoopHost>>,
     fd: RawFd,
     guest: Mutex<Option<Guest>>,
     finished: AtomicBool,
@@ -203,14 +211,24 @@ impl Reactor {
             .collect::<PyResult<Vec<_>>>()?;
         let (body, pinned) = budgets(&config);
         let generation = dispatcher.generation.get().shared();
-        let mut service = PyService::new(py, dispatcher.app.clone_ref(py), generation, pinned)?;
         let reactor = net::Reactor::new(config, body, listeners)?;
-        service.connect(reactor.mailbox());
+        let pulse = Pulse::new(reactor.control(), reactor.mailbox());
+        let mut service = PyService::new(
+            py,
+            dispatcher.app.clone_ref(py),
+            generation,
+            pinned,
+            Arc::clone(&dispatcher.paces),
+            reactor.mailbox(),
+            Arc::clone(&pulse),
+        )?;
         if let Some(pool) = pool {
             service.set_pool(Arc::clone(&pool.queue));
         }
         Ok(Self {
             control: reactor.control(),
+            pulse,
+            host: Mutex::new(None),
             fd: reactor.as_raw_fd(),
             running: Mutex::new(Some(Box::new(Running { reactor, service }))),
             guest: Mutex::new(None),
@@ -228,6 +246,7 @@ impl Reactor {
     /// Serves until drained or aborted. Python's signal handlers run after every turn.
     fn run(&self, py: Python<'_>) -> PyResult<()> {
         let mut running = self.take()?;
+        self.pulse.settle(py, false)?;
         let result = loop {
             // Detached for as long as nobody asks for attention: the service attaches for requests by itself.
             let turned = py.detach(|| {
@@ -300,10 +319,11 @@ impl Reactor {
             let running = running
                 .as_mut()
                 .ok_or_else(|| PyRuntimeError::new_err("the reactor has finished"))?;
-            running
-                .service
-                .set_host(LoopHost::new(event_loop, schedule.unbind())?);
+            let host = LoopHost::new(event_loop, schedule.unbind(), Arc::clone(&this.pulse))?;
+            *lock(&this.host) = Some(host.clone_ref(py));
+            running.service.set_host(host);
         }
+        this.pulse.settle(py, true)?;
         *lock(&this.guest) = Some(Guest {
             event_loop: event_loop.clone().unbind(),
             turn: turn.clone().unbind(),
@@ -317,16 +337,10 @@ impl Reactor {
 
     /// Lets async views of this reactor run on another reactor's loop (`host` is that reactor).
     fn use_loop_of(&self, py: Python<'_>, host: &Self) -> PyResult<()> {
-        let hosted = {
-            let running = lock(&host.running);
-            let running = running
-                .as_ref()
-                .ok_or_else(|| PyRuntimeError::new_err("the host has finished"))?;
-            running
-                .service
-                .host(py)
-                .ok_or_else(|| PyValueError::new_err("the other reactor has no event loop"))?
-        };
+        let hosted = lock(&host.host)
+            .as_ref()
+            .map(|host| host.clone_ref(py))
+            .ok_or_else(|| PyValueError::new_err("the other reactor has no event loop"))?;
         let mut running = lock(&self.running);
         let running = running
             .as_mut()
@@ -343,6 +357,7 @@ impl Reactor {
         let Some(mut running) = lock(&self.running).take() else {
             return Ok(());
         };
+        self.pulse.step();
         let mut busy = false;
         let mut wait = None;
         let mut ended = None;
@@ -429,6 +444,10 @@ impl Reactor {
 }
 
 impl Reactor {
+    pub fn pulse(&self) -> &Arc<Pulse> {
+        &self.pulse
+    }
+
     fn take(&self) -> PyResult<Box<Running>> {
         lock(&self.running).take().ok_or_else(|| {
             PyRuntimeError::new_err(
@@ -470,6 +489,7 @@ impl Reactor {
             }
         }
         drop(running);
+        drop(lock(&self.host).take());
         self.finished.store(true, Ordering::Release);
     }
 
@@ -517,5 +537,13 @@ impl Reactor {
             }
         }
         Ok(())
+    }
+}
+
+/// Tells the measuring of views how often a thread that wants the interpreter asks for it, in seconds.
+#[pyfunction]
+pub fn note_switch_interval(seconds: f64) {
+    if let Ok(interval) = Duration::try_from_secs_f64(seconds) {
+        pace::set_switch_interval(interval);
     }
 }

@@ -312,6 +312,12 @@ class Dispatch(App):
                     f"The view function for {request.endpoint!r} did not return a valid response."
                     " The function either returned None or ended without a return statement."
                 )
+            elif hasattr(type(value), "__aiter__"):
+                value = self.response_class(value, status=status, headers=headers)
+                status = headers = None
+            elif hasattr(type(value), "__await__"):
+                # A plain function around a coroutine function: what that returns is the view's value.
+                value = self.make_response(self.async_to_sync(_awaiting)(value))
             else:
                 value = self._force_response(value)
 
@@ -335,6 +341,10 @@ class Dispatch(App):
             return t.cast(Response, self.response_class.force_type(value, request.environ))
         except TypeError as error:
             raise TypeError(f"{error}\n{problem}").with_traceback(error.__traceback__) from None
+
+
+async def _awaiting(value: t.Any) -> t.Any:
+    return await value
 
 
 def _is_http_exception(error: Exception) -> bool:

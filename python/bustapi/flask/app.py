@@ -457,14 +457,9 @@ class Flask(Dispatch):
 
     def _view_location(self, req: Request) -> str:
         # An error that is raised after the view returned (an unserialisable value, say) has no frame of it.
-        view = self.view_functions.get(req.endpoint or "")
-        if view is None:
-            return ""
-        from ..kernel.plan import locate
+        from ..kernel.plan import place
 
-        file, line = locate(view)
-        place = f" ({file}:{line})" if file else ""
-        return f" in view {req.endpoint!r}{place}"
+        return place(req.endpoint, self.view_functions.get(req.endpoint or ""))
 
     # -- WSGI ------------------------------------------------------------------------------------------------
 

@@ -61,6 +61,17 @@ class Request(RequestBase):
     #: What routing ended with when nothing matched.
     routing_exception: HTTPException | None = None
 
+    @property
+    def disconnected(self) -> bool:
+        """Whether the client was seen to go while the view runs: its connection was reset, or does not take data.
+
+        A client that has sent all of its request may close its side and still wait for the answer, so this says False
+        where it cannot be told, and always within an inline view.
+
+        Compatible with: BustAPI only.
+        """
+        return self._native is not None and bool(self._native.disconnected)
+
     _max_content_length: int | None = None
     _max_form_memory_size: int | None = None
     _max_form_parts: int | None = None

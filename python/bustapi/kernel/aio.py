@@ -26,10 +26,28 @@ def is_coroutine_function(func: t.Any) -> bool:
     return iscoroutinefunction(func)
 
 
+def wraps_coroutine(func: t.Any) -> bool:
+    """Return whether a plain function was made around a coroutine function, as `functools.wraps` marks it.
+
+    Args:
+        func: Anything.
+    """
+    # Bounded: the chain may be circular.
+    for _ in range(64):
+        func = getattr(func, "__wrapped__", None) or getattr(func, "func", None)
+        if func is None:
+            return False
+        if is_coroutine_function(func):
+            return True
+    return False
+
+
 def run_sync(func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Callable[..., t.Any]:
     """Return a plain function that runs a coroutine function to its end.
 
-    The coroutine runs in the caller's context, and what it sets there stays set, as after a plain call.
+    The coroutine runs in the caller's context, and what it sets there stays set, as after a plain call. In a thread of
+    the pool it runs on the event loop that the server runs async views on, where the application's clients and locks
+    belong; elsewhere on a loop of its own.
 
     Args:
         func: The coroutine function.
@@ -55,12 +73,45 @@ def run_sync(func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Calla
             finally:
                 context = copy_context()
 
+        loop = _loop_of_another_thread()
         try:
-            return asyncio.run(run())
+            return asyncio.run(run()) if loop is None else _wait_for(loop, run)
         finally:
             _adopt(context)
 
     return update_wrapper(call, func)
+
+
+def _loop_of_another_thread() -> t.Any:
+    """The loop that serves async views, unless this is a thread that one is a guest of."""
+    from .loops import is_host, serving_loop
+
+    return None if is_host() else serving_loop()
+
+
+def _wait_for(loop: t.Any, run: t.Callable[[], t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Any:
+    """Run a coroutine on another thread's loop in this thread's context, and wait for it."""
+    from concurrent.futures import Future
+
+    future: Future[t.Any] = Future()
+    context = copy_context()
+
+    def begin() -> None:
+        # Entered here: a task takes a copy of the current context.
+        task = context.run(loop.create_task, run())
+        task.add_done_callback(finish)
+
+    def finish(task: t.Any) -> None:
+        if task.cancelled():
+            future.cancel()
+            future.set_running_or_notify_cancel()
+        elif task.exception() is not None:
+            future.set_exception(task.exception())
+        else:
+            future.set_result(task.result())
+
+    loop.call_soon_threadsafe(begin)
+    return future.result()
 
 
 def _adopt(context: Context) -> None:

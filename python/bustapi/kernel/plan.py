@@ -17,8 +17,9 @@ if t.TYPE_CHECKING:
     from .._core import RequestState as RequestState
     from .._core import Router, Socket
 
-#: Where views run: on the reactor's thread, on a thread of the pool, or as tasks of the event loop.
-Mode = t.Literal["inline", "pool", "task"]
+#: Where views run: on the reactor's thread, on a thread of the pool, on one of these as they prove to be quick, or as
+#: tasks of the event loop.
+Mode = t.Literal["inline", "pool", "auto", "task"]
 
 #: A response, read: status, reason phrase (None for the usual one), header fields, and the body's bytes or an
 #: iterator over its pieces.
@@ -47,7 +48,8 @@ class Table(t.NamedTuple):
     host_matching: bool
     #: Methods whose replacement on a class makes the table stale.
     watch: list[tuple[type, str]]
-    #: The receivers of signals that a request sends; the table is stale when one becomes empty or stops being so.
+    #: The receivers of signals that a request sends, and the attributes of what applications share; the table is
+    #: stale when one becomes empty or stops being so.
     receivers: list[dict[t.Any, t.Any]]
     #: A request that carries this cookie has a session to be looked after even if the view does not touch it.
     session_cookie: str | None
@@ -63,6 +65,9 @@ class Table(t.NamedTuple):
     json_body_limit: int | None
     #: The class of a response's headers, if the server may make responses of plain values itself.
     headers_class: type | None
+    #: How many proxies the application believes: for, proto, host, port, prefix. `host_matching` is true then; a
+    #: request of which the server cannot say what they mean is not `RequestState.is_fixed`, and has no rule.
+    proxies: tuple[int, int, int, int, int] | None = None
     #: Some of the rules are for WebSockets that the server may open (`Dialect.match_socket`).
     sockets: bool = False
 
@@ -81,6 +86,10 @@ class Spec(t.NamedTuple):
     teardown: tuple[Callable[..., t.Any], ...] = ()
     #: OPTIONS is answered for the view.
     automatic_options: bool = False
+    #: Seconds after which the request is answered without the view; None: never.
+    timeout: float | None = None
+    #: The view is cancelled when its client has gone; None: if the method is GET or HEAD.
+    cancels: bool | None = None
     #: A WebSocket's: run by `Dialect.socket_dispatch` or, as a task, `Dialect.socket_dispatch_async`.
     socket: bool = False
 
@@ -134,6 +143,9 @@ class Dialect(t.Protocol):
     def render(self, app: t.Any, state: RequestState, response: t.Any) -> Rendered:
         """Read a response."""
 
+    def timed_out(self, app: t.Any, state: RequestState) -> BaseException:
+        """Return what a view whose time is up is said to have raised."""
+
     def log_failure(self, app: t.Any, state: RequestState, error: BaseException) -> None:
         """Log what nothing handled."""
 
@@ -164,3 +176,16 @@ def locate(view: t.Any) -> tuple[str | None, int | None]:
     if code is None:
         code = getattr(getattr(type(function), "__call__", None), "__code__", None)  # noqa: B004
     return (None, None) if code is None else (code.co_filename, code.co_firstlineno)
+
+
+def place(endpoint: str | None, view: t.Any) -> str:
+    """Return the view that a log line is about, in words that follow it; nothing if there is none.
+
+    Args:
+        endpoint: Its endpoint.
+        view: The function.
+    """
+    if view is None:
+        return ""
+    file, line = locate(view)
+    return f" in view {endpoint!r}" + (f" ({file}:{line})" if file else "")

@@ -11,6 +11,7 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from ..kernel import loops
 from .errors import ServeError, SettingsError
 
 if TYPE_CHECKING:
@@ -22,23 +23,29 @@ if TYPE_CHECKING:
 TICK = 0.02
 
 
-async def attend(reactor: Reactor, host: ThreadHost) -> None:
+async def attend(reactor: Reactor, host: ThreadHost, *, first: bool = True) -> None:
     """Serve on the running loop until the reactor is finished.
 
     Args:
         reactor: The reactor of this thread.
         host: Gets its other reactors started, and tells whether the end was asked for.
+        first: This is the first of the host's reactors.
     """
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
-    reactor.attach_loop(loop, over.set)
-    host.start(hosted=True)
-    await over.wait()
-    if not host.draining:
-        host.fail(None, "reactor 1")
-    # Their async views are this loop's tasks.
-    while host.others_serve():
-        await asyncio.sleep(TICK)
+    loops.add(loop)
+    try:
+        reactor.attach_loop(loop, over.set)
+        if first:
+            host.start(hosted=True)
+        await over.wait()
+        if first and not host.draining:
+            host.fail(None, "reactor 1")
+        # Their async views are this loop's tasks, and what threads of the pool wait for.
+        while first and host.others_serve():
+            await asyncio.sleep(TICK)
+    finally:
+        loops.remove(loop)
 
 
 async def serve_on(host: ThreadHost) -> None:
@@ -73,21 +80,23 @@ async def serve_on(host: ThreadHost) -> None:
         raise cancelled
 
 
-def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str) -> None:
+def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str, *, first: bool = True) -> None:
     """Make an event loop for this thread and serve on it.
 
     Args:
         reactor: The reactor of this thread.
         host: Tells whether the end was asked for.
         kind: ``auto``, ``asyncio`` or ``uvloop``.
+        first: This is the first of the host's reactors, which starts the others.
     """
     loop = new_loop(kind)
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(attend(reactor, host))
+        loop.run_until_complete(attend(reactor, host, first=first))
     finally:
         try:
             _cancel_tasks(loop)
+            loop.run_until_complete(loops.close_locals())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(loop.shutdown_default_executor())
         finally:

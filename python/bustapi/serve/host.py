@@ -13,6 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any, Callable
 
 from .errors import ServeError, say
+from .spares import Spares
+from .watch import Watch
 
 if TYPE_CHECKING:
     from bustapi._core import Listener, Reactor
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
 
 #: Seconds that threads get to come back from their last call: beyond the grace, and after an abort.
 SLACK = 2.0
+#: Settings that are the application's as well.
+_CHOICES = ("execution", "view_timeout", "cancel_on_disconnect")
 ABORT_SLACK = 0.3
 
 
@@ -39,19 +43,26 @@ class ThreadHost:
     """
 
     def __init__(self, app: Any, groups: list[list[Listener]], settings: Settings) -> None:
-        from bustapi._core import Dispatcher, Pool, Reactor
+        from bustapi._core import Dispatcher, Pool
 
         self._settings = settings
-        values = settings.for_core()
+        self._app = app
+        self._choose()
         self._pool: Pool | None = None
         if settings.pool_threads:
-            self._pool = Pool(settings.pool_threads, settings.pool_queue)
-        dispatcher = Dispatcher(app)
+            self._pool = Pool(settings.pool_threads, settings.pool_queue, self._grow)
+        self._dispatcher = Dispatcher(app)
         try:
+            # For reactors that take over from one that a view holds. Closed with the first word of an end: a queue
+            # that is open and that nobody accepts from would keep clients waiting.
+            self._doors = [[listener.duplicate() for listener in group] for group in groups]
             # A reactor takes its listeners over: they close when it ends.
-            self._reactors = [Reactor(dispatcher, group, values, self._pool) for group in groups]
+            self._reactors = [self._reactor(group) for group in groups]
         except OSError as error:
             raise ServeError(f"cannot set up the server: {error.strerror or error}") from error
+        self._spares = Spares(self)
+        self._watch = Watch(settings.max_block, self._spares.take_over, self._spares.give_back)
+        self._hosted = False
         self._threads: list[threading.Thread] = []
         self._pool_threads: list[threading.Thread] = []
         self._switch_interval: float | None = None
@@ -86,12 +97,19 @@ class ThreadHost:
         return any(thread.is_alive() for thread in self._threads)
 
     def __enter__(self) -> ThreadHost:
+        from bustapi._core import note_switch_interval
+
         if self._pool is not None:
             self._switch_interval = sys.getswitchinterval()
             sys.setswitchinterval(self._settings.switch_interval)
+            note_switch_interval(self._settings.switch_interval)
         try:
-            for number in range(self._settings.pool_threads if self._pool is not None else 0):
-                self._pool_threads.append(_thread(f"bustapi-pool-{number + 1}", self._work))
+            if self._pool is not None:
+                # The others come when they are needed.
+                self._grow()
+            for reactor in self._reactors:
+                self._watch.add(reactor)
+            self._watch.start()
         except RuntimeError as error:
             self.abort()
             self.finish()
@@ -111,12 +129,15 @@ class ThreadHost:
         Raises:
             ServeError: The system refused a thread.
         """
-        if hosted:
+        self._hosted = hosted
+        per_thread = hosted and self._settings.loops == "per-thread"
+        if hosted and not per_thread:
             for reactor in self._reactors[1:]:
                 reactor.use_loop_of(self.first)
+        body = self._serve_on_loop if per_thread else self._serve_one
         try:
             for index in range(1, len(self._reactors)):
-                self._threads.append(_thread(f"bustapi-reactor-{index + 1}", self._serve_one, index))
+                self._threads.append(spawn(f"bustapi-reactor-{index + 1}", body, index))
         except RuntimeError as error:
             self.abort()
             raise ServeError(f"threads: the system refused another thread ({error})") from None
@@ -133,15 +154,19 @@ class ThreadHost:
         """Stop accepting, let open requests finish within the grace, then end. Safe from any thread and handler."""
         if self._deadline is None:
             self._deadline = time.monotonic() + self._settings.grace
+        self._close_doors()
         for reactor in self._reactors:
             reactor.drain(self._settings.grace)
+        self._spares.drain()
 
     def abort(self) -> None:
         """End now, whatever is open. Safe from any thread and handler."""
         self._aborted = True
         self._deadline = time.monotonic()
+        self._close_doors()
         for reactor in self._reactors:
             reactor.abort()
+        self._spares.abort()
 
     def fail(self, error: BaseException | None, what: str) -> None:
         """Record an unplanned end and drain the rest.
@@ -167,20 +192,95 @@ class ThreadHost:
             # The body left without a drain: it was recorded as a failure, or the caller raised.
             self.drain()
         self._join(self._threads)
+        spares = self._spares.threads
+        self._join(spares)
+        if any(thread.is_alive() for thread in spares):
+            # One that was to finish what it had, whatever that takes.
+            self._spares.abort()
+            for thread in spares:
+                thread.join(ABORT_SLACK)
         if self._pool is not None:
             self._pool_closed = True
             self._pool.close()
             self._join(self._pool_threads)
-        late = [thread.name for thread in (*self._threads, *self._pool_threads) if thread.is_alive()]
+        self._watch.stop()
+        late = [thread.name for thread in (*self._threads, *spares, *self._pool_threads) if thread.is_alive()]
         if late:
             self.stuck = True
             say(f"still busy after the grace of {self._settings.grace:g} s: {', '.join(late)}")
         if self._switch_interval is not None:
             sys.setswitchinterval(self._switch_interval)
             self._switch_interval = None
+        self._unchoose()
+
+    def spare(self, number: int) -> Reactor | None:
+        """Make a reactor that accepts where another one cannot.
+
+        Args:
+            number: The other one's.
+
+        Returns:
+            None where there can be none: it hosts an event loop, or the server ends.
+        """
+        doors = self._doors
+        hosts_loop = self._hosted and (number == 0 or self._settings.loops == "per-thread")
+        # Without a pool no view runs beside another, unless reactors do.
+        alone = self._pool is None and self._settings.threads == 1
+        if hosts_loop or alone or self.draining or number >= len(doors):
+            return None
+        try:
+            reactor = self._reactor([listener.duplicate() for listener in doors[number]])
+        except (OSError, ValueError):
+            # Out of descriptors, or closed meanwhile: the server ends.
+            return None
+        if self._hosted:
+            reactor.use_loop_of(self.first)
+        return reactor
+
+    @property
+    def watch(self) -> Watch:
+        """What watches the reactors."""
+        return self._watch
+
+    @property
+    def grace(self) -> float:
+        """Seconds that open requests may take after a stop signal."""
+        return self._settings.grace
+
+    def _reactor(self, listeners: list[Listener]) -> Reactor:
+        from bustapi._core import Reactor
+
+        return Reactor(self._dispatcher, listeners, self._settings.for_core(), self._pool)
+
+    def _close_doors(self) -> None:
+        doors, self._doors = self._doors, []
+        for group in doors:
+            for listener in group:
+                listener.close()
+
+    def _choose(self) -> None:
+        """Tell the application what was asked for when it was run."""
+        for name in _CHOICES:
+            value = getattr(self._settings, name)
+            if value is not None:
+                setattr(self._app, f"_run_{name}", value)
+
+    def _unchoose(self) -> None:
+        for name in _CHOICES:
+            if getattr(self._settings, name) is not None and hasattr(self._app, f"_run_{name}"):
+                delattr(self._app, f"_run_{name}")
+
+    def _grow(self) -> None:
+        name = f"bustapi-pool-{len(self._pool_threads) + 1}"
+        self._pool_threads.append(spawn(name, self._work))
 
     def _serve_one(self, index: int) -> None:
         self._guard(lambda reactor: reactor.run(), index)
+
+    def _serve_on_loop(self, index: int) -> None:
+        from .guest import run_on_loop
+
+        self._guard(lambda reactor: run_on_loop(reactor, self, self._settings.loop, first=False), index)
 
     def _guard(self, body: Callable[[Reactor], None], index: int) -> None:
         what = f"reactor {index + 1}"
@@ -217,7 +317,17 @@ class ThreadHost:
                 thread.join(min(left, 0.2))
 
 
-def _thread(name: str, target: Callable[..., None], *args: object) -> threading.Thread:
+def spawn(name: str, target: Callable[..., None], *args: object) -> threading.Thread:
+    """Start a thread.
+
+    Args:
+        name: Its name.
+        target: What it runs.
+        args: The arguments of that.
+
+    Raises:
+        RuntimeError: The system refused it.
+    """
     # Daemons, since a view that never returns must not keep the interpreter; `ThreadHost.finish` joins the others.
     thread = threading.Thread(target=target, name=name, args=args, daemon=True)
     thread.start()

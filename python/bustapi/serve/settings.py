@@ -88,7 +88,7 @@ class Settings:
     pool_threads: int = _option(
         _pool_threads,
         "int",
-        "Threads for views that may block; 0 runs every sync view inline.",
+        "Most threads for views that may block; 0 runs every sync view inline.",
         least=0,
         most=4096,
     )
@@ -326,11 +326,45 @@ class Settings:
         least=0.00001,
         most=1.0,
     )
+    execution: str | None = _option(
+        None,
+        "choice",
+        "Where sync views run unless their route says otherwise. Unset: as the application says, or auto.",
+        choices=("auto", "inline", "pool"),
+        optional=True,
+    )
+    view_timeout: float | None = _option(
+        None,
+        "float",
+        "How long a view may take unless its route says otherwise; past it 504. Unset: any time.",
+        unit="seconds",
+        least=0.001,
+        optional=True,
+    )
+    cancel_on_disconnect: bool | None = _option(
+        None,
+        "flag",
+        "Whether async views end with their client's connection. Unset: those of GET and HEAD.",
+        optional=True,
+    )
+    max_block: float = _option(
+        0.1,
+        "float",
+        "How long a view may hold a serving thread before it is logged and worked around; 0: not watched.",
+        unit="seconds",
+        least=0.0,
+    )
     loop: str = _option(
         "auto",
         "choice",
         "Event loop; auto runs one only for async views.",
         choices=("auto", "asyncio", "uvloop"),
+    )
+    loops: str = _option(
+        "one",
+        "choice",
+        "Event loops of a process: one for all threads, or one per-thread.",
+        choices=("one", "per-thread"),
     )
 
     @classmethod

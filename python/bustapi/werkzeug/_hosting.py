@@ -10,14 +10,13 @@ import typing as t
 from ..kernel.context import Frame, current
 from ..kernel.plan import Rendered, Table
 from ..kernel.registry import Generation
+from ..kernel.wsgi import call
 from .routing import Map
 
 if t.TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication
 
     from ..kernel.plan import RequestState
-
-    Headers = list[tuple[str, str]]
 
 
 def hosted(application: t.Any) -> t.Any:
@@ -88,80 +87,10 @@ class _Dialect:
     def full_dispatch(self, app: HostedApplication, state: RequestState) -> Rendered:
         # The application may push contexts of its own.
         current.set(Frame(None, None))
-        return _Call(state.environ()).run(app.wsgi_app)
+        return call(app.wsgi_app, state.environ())
 
     def log_failure(self, app: HostedApplication, state: RequestState, error: BaseException) -> None:
         from ._internal import _log
 
         raised = type(error), error, error.__traceback__
         _log("error", "Exception on %s [%s]", state.path, state.method, exc_info=raised)
-
-
-class _Call:
-    """One call of an application, and the body of its response.
-
-    The response is sent when the first piece of its body is there, or what `write` was given: until then it may be
-    started anew with `exc_info`.
-    """
-
-    def __init__(self, environ: WSGIEnvironment) -> None:
-        self._environ = environ
-        self._started: tuple[str, Headers] | None = None
-        self._sent = False
-        self._pieces: list[bytes] = []
-        self._body: t.Any = ()
-        self._iterator: t.Iterator[bytes] = iter(())
-
-    def run(self, application: WSGIApplication) -> Rendered:
-        self._body = application(self._environ, self._start)
-        try:
-            self._iterator = iter(self._body)
-            for piece in self._iterator:
-                self._pieces.append(piece)
-                # An empty piece lets the application change its mind.
-                if piece and self._started is not None:
-                    break
-            if self._started is None:
-                raise RuntimeError("the WSGI application did not call start_response()")
-        except BaseException:
-            self.close()
-            raise
-        self._sent = True
-        status, headers = self._started
-        code, _, reason = status.partition(" ")
-        if isinstance(self._body, (list, tuple)):
-            # All of it is there: the server can say how long it is.
-            return int(code), reason, headers, b"".join((*self._pieces, *self._iterator))
-        return int(code), reason, headers, self
-
-    def _start(self, status: str, headers: Headers, exc_info: t.Any = None) -> t.Callable[[bytes], None]:
-        if exc_info is not None:
-            try:
-                if self._sent:
-                    raise exc_info[1].with_traceback(exc_info[2])
-            finally:
-                exc_info = None
-        elif self._started is not None:
-            raise RuntimeError("start_response() was called a second time without exc_info")
-        self._started = status, list(headers)
-        return self._pieces.append
-
-    def __iter__(self) -> _Call:
-        return self
-
-    def __next__(self) -> bytes:
-        # What was written while the next piece was made comes before it.
-        if not self._pieces:
-            for piece in self._iterator:
-                self._pieces.append(piece)
-                break
-            else:
-                if not self._pieces:
-                    raise StopIteration
-        return self._pieces.pop(0)
-
-    def close(self) -> None:
-        """Close what the application returned."""
-        close = getattr(self._body, "close", None)
-        if close is not None:
-            close()

@@ -1,7 +1,7 @@
 //! Upgraded connections without sockets.
 
 use super::*;
-use crate::buf::{Arena, Budget};
+use crate::buf::{Arena, Budget, Flushed};
 use crate::conn::PeerAddr;
 use crate::ws::{Compression, Encoder, Kind};
 use proptest::prelude::*;
@@ -77,7 +77,10 @@ impl Bench {
     }
 
     fn flush(&mut self) {
-        self.conn.flush(&mut self.sent, &mut self.shared).unwrap();
+        let flushed = self
+            .conn
+            .flush(&mut self.sent, &mut self.shared, usize::MAX);
+        assert_eq!(flushed.unwrap(), Flushed::All);
         self.conn.settle();
         self.arena.rewind();
     }

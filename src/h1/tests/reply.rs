@@ -28,7 +28,7 @@ fn encode(
     let fields = fields
         .iter()
         .map(|(name, value)| (name.as_bytes(), value.as_bytes()));
-    let body = engine.encode_head(&mut out, status, None, fields, length, true, DATE);
+    let body = engine.encode_head(&mut out, status, None, b"", fields, length, true, DATE);
     (String::from_utf8(out).expect("ASCII"), body)
 }
 
@@ -250,6 +250,7 @@ fn status_lines_of_every_kind() {
             &mut out,
             status,
             reason,
+            b"",
             std::iter::empty(),
             ReplyLength::Known(0),
             true,
@@ -266,7 +267,7 @@ fn status_lines_of_every_kind() {
 #[test]
 fn an_error_answer_is_complete_and_closes() {
     let mut out = Vec::new();
-    encode_error(&mut out, Error::HeadTooLarge.status_hint(), DATE);
+    encode_error(&mut out, Error::HeadTooLarge.status_hint(), false, DATE);
     let text = String::from_utf8(out).expect("ASCII");
     assert_eq!(
         text,
@@ -275,4 +276,7 @@ fn an_error_answer_is_complete_and_closes() {
              Content-Length: 32\r\n{NOW}Connection: close\r\n\r\nREQUEST HEADER FIELDS TOO LARGE\n"
         )
     );
+    let mut head = Vec::new();
+    encode_error(&mut head, Error::HeadTooLarge.status_hint(), true, DATE);
+    assert!(text.as_bytes().starts_with(&head) && head.ends_with(b"\r\n\r\n"));
 }

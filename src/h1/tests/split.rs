@@ -125,7 +125,7 @@ proptest! {
         let mut engine = Engine::new(LIMITS);
         let _ = engine.handle(&request("GET / HTTP/1.1", b"", b""), &mut Head::default());
         let mut head = Vec::new();
-        engine.encode_head(&mut head, 200, None, std::iter::empty(), ReplyLength::Unknown, true, DATE);
+        engine.encode_head(&mut head, 200, None, b"", std::iter::empty(), ReplyLength::Unknown, true, DATE);
         let mut body = Vec::new();
         for piece in &pieces {
             engine.encode_data(&mut body, piece);

@@ -79,7 +79,7 @@ impl<S: Service> Reactor<S> {
     pub(super) fn refuse(&mut self, mut socket: &socket2::Socket) {
         let _ = socket.read(self.arena.spare());
         let mut answer = Vec::with_capacity(256);
-        h1::encode_error(&mut answer, 503, &self.shared.date);
+        h1::encode_error(&mut answer, 503, false, &self.shared.date);
         let _ = socket.write_all(&answer);
         let _ = socket.shutdown(Shutdown::Both);
     }

@@ -103,28 +103,26 @@ impl<S: Service> Reactor<S> {
     /// would reset the connection and could take the answer with it (RFC 9112 9.6).
     pub(super) fn linger(&mut self, key: Key) {
         let index = key.index as usize;
+        if self.sockets[index].write_shut {
+            return;
+        }
         if self.conns[index].is_read_closed()
             || self.sockets[index].stream.shutdown_write().is_err()
         {
             return self.remove(key);
         }
         self.sockets[index].write_shut = true;
-        if self.sockets[index].timing != Timing::Linger {
-            let mut after = self.shared.config.linger_timeout;
-            if self.shared.draining {
-                after = after.min(DRAIN_LINGER);
-            }
-            let deadline = self.now + after;
-            let tick = self.wheel.tick(deadline);
-            let socket = &mut self.sockets[index];
-            socket.timing = Timing::Linger;
-            socket.deadline = Some(deadline);
-            if socket.wheel_tick.is_none_or(|standing| standing > tick) {
-                socket.wheel_tick = Some(self.wheel.insert(tick, key));
-            }
-            if self.sockets[index].readable {
-                self.unread.push(key);
-            }
+        let mut after = self.shared.config.linger_timeout;
+        if self.shared.draining {
+            after = after.min(DRAIN_LINGER);
         }
+        let deadline = self.now + after;
+        let socket = &mut self.sockets[index];
+        socket.timing = Timing::Linger;
+        socket.deadline = Some(deadline);
+        if socket.readable {
+            self.unread.push(key);
+        }
+        self.look_at(key, deadline);
     }
 }

@@ -12,7 +12,7 @@ use super::control::{Control, Mailbox};
 use super::listener::Listener;
 use super::socket::Stream;
 use super::wheel::{Tick, Wheel};
-use crate::buf::{Arena, Budget};
+use crate::buf::{Arena, Budget, Flushed};
 use crate::config::Config;
 use crate::conn::{Batch, Conn, Key, Phase, Progress, Service, Shared};
 use crate::http::imf_fixdate;
@@ -33,6 +33,12 @@ const LISTENERS: usize = 1024;
 
 /// Reads from one connection in one turn: up to 1 MiB of a large body.
 const READS: usize = 16;
+
+/// Bytes written to one connection in one turn, and to all those together that have more than `SMALL` to be sent. What
+/// is left of a large answer goes out in the next turns, so that a small one waits for milliseconds at most.
+const WRITES: usize = 512 * 1024;
+const WRITES_IN_TURN: usize = 8 * 1024 * 1024;
+const SMALL: usize = 64 * 1024;
 
 /// How long payloads that were sent may wait for a turn that drops them, when nothing else makes one.
 const BURIAL: Duration = Duration::from_millis(100);
@@ -84,6 +90,8 @@ pub struct Reactor<S: Service> {
     generation: u32,
     arena: Arena,
     wheel: Wheel<Key>,
+    /// Where the wheel looks at a connection that has become idle; no later than that of one that becomes so now.
+    idle_tick: Tick,
     shared: Shared,
     messages: Vec<S::Message>,
     ready: VecDeque<Key>,
@@ -92,6 +100,10 @@ pub struct Reactor<S: Service> {
     resumable: Vec<Key>,
     /// Connections whose socket may hold more bytes than this turn read.
     unread: Vec<Key>,
+    /// Connections whose answer was not written as far as their socket would have taken it.
+    unflushed: Vec<Key>,
+    /// What is left of `WRITES_IN_TURN`.
+    writes: usize,
     due: Vec<(Tick, Key)>,
     /// Accepting was cut short by the bound.
     more_accepts: bool,
@@ -129,12 +141,15 @@ impl<S: Service> Reactor<S> {
             generation: 0,
             arena: Arena::new(),
             wheel: Wheel::new(now),
+            idle_tick: 0,
             shared: Shared::new(config, body_memory),
             messages: Vec::new(),
             ready: VecDeque::new(),
             touched: Vec::new(),
             resumable: Vec::new(),
             unread: Vec::new(),
+            unflushed: Vec::new(),
+            writes: 0,
             due: Vec::new(),
             more_accepts: false,
             requests: 0,
@@ -198,6 +213,7 @@ impl<S: Service> Reactor<S> {
         !self.ready.is_empty()
             || !self.resumable.is_empty()
             || !self.unread.is_empty()
+            || !self.unflushed.is_empty()
             || self.more_accepts
             || self.shared.orphans
             || !self.shared.gone.is_empty()
@@ -227,6 +243,10 @@ impl<S: Service> Reactor<S> {
         self.tell_time();
         self.obey();
         if !self.finished {
+            self.writes = WRITES_IN_TURN;
+            if !self.unflushed.is_empty() {
+                self.take_unflushed();
+            }
             self.take_events();
             self.take_leftovers();
             self.fire_timers();
@@ -282,6 +302,15 @@ impl<S: Service> Reactor<S> {
         self.events = events;
     }
 
+    /// Those that were cut short come before the ones that events tell of: each has its turn.
+    fn take_unflushed(&mut self) {
+        for key in std::mem::take(&mut self.unflushed) {
+            if self.alive(key) {
+                self.touch(key);
+            }
+        }
+    }
+
     fn take_leftovers(&mut self) {
         if self.accept_again.is_some_and(|at| at <= self.now) {
             self.accept_again = None;
@@ -312,7 +341,7 @@ impl<S: Service> Reactor<S> {
             if !socket.readable {
                 return;
             }
-            if socket.timing == Timing::Linger {
+            if socket.write_shut {
                 return self.discard(key);
             }
             if !conn.wants_bytes(&self.shared) {
@@ -422,12 +451,22 @@ impl<S: Service> Reactor<S> {
         let was_full = conn.outbox.len() > self.shared.config.max_outbox;
         if !conn.outbox.is_empty() && !socket.blocked {
             let before = conn.outbox.len();
-            match conn.flush(&mut socket.stream, &mut self.shared) {
-                Ok(true) => {}
-                Ok(false) => socket.blocked = true,
-                Err(_) => return self.remove(key),
+            let is_large = before > SMALL;
+            if is_large && self.writes == 0 {
+                self.unflushed.push(key);
+            } else {
+                match conn.flush(&mut socket.stream, &mut self.shared, WRITES) {
+                    Ok(Flushed::All) => {}
+                    Ok(Flushed::Blocked) => socket.blocked = true,
+                    Ok(Flushed::Bounded) => self.unflushed.push(key),
+                    Err(_) => return self.remove(key),
+                }
+                let written = before - conn.outbox.len();
+                socket.written += written as u64;
+                if is_large {
+                    self.writes = self.writes.saturating_sub(written);
+                }
             }
-            socket.written += (before - conn.outbox.len()) as u64;
         }
         conn.outbox.release(&mut self.shared.buffers);
         conn.settle();
@@ -461,7 +500,9 @@ impl<S: Service> Reactor<S> {
         // Dropping the stream closes it, which also ends its registration.
         drop(self.sockets.try_remove(index));
         if let Some(mut conn) = self.conns.try_remove(index) {
-            self.shared.orphans |= conn.has_open_stream();
+            // A request that is being served and a stream are told of by their keys; a WebSocket, from its handshake on,
+            // with what of it was not taken.
+            self.shared.orphans |= conn.has_open_stream() || conn.phase() == Phase::Serving;
             if let Some(events) = conn.take_followed() {
                 self.shared.gone.push((key, events));
             }

@@ -1,6 +1,8 @@
 //! The WSGI environment of a native request, for code that asks for `request.environ`.
 
 use super::state::RequestState;
+use crate::conn::PeerAddr;
+use crate::http::forwarded::Counts;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyString};
 
@@ -14,6 +16,10 @@ pub fn build<'py>(state: &Bound<'py, RequestState>) -> PyResult<Bound<'py, PyDic
     environ.set_item("wsgi.multiprocess", false)?;
     environ.set_item("wsgi.run_once", false)?;
     state.try_borrow()?.environ_parts(&environ)?;
+    let mut this = state.try_borrow_mut()?;
+    if this.is_fixed() {
+        environ.set_item("werkzeug.proxy_fix.orig", this.unfixed(py)?)?;
+    }
     Ok(environ)
 }
 
@@ -25,6 +31,35 @@ pub fn input<'py>(py: Python<'py>, body: &[u8]) -> PyResult<Bound<'py, PyAny>> {
 }
 
 impl RequestState {
+    /// Takes over what so many proxies say. `false`: this has to be left to Python.
+    pub fn believe(&mut self, counts: &Counts) -> bool {
+        if self.request.origin.is_some() {
+            return false;
+        }
+        let (peer, local) = match &*self.peer {
+            PeerAddr::Inet { peer, local } => (Some(peer.port()), Some(local.port())),
+            PeerAddr::Unix { .. } => return false,
+        };
+        let origin = counts.resolve(self.request.fields(), peer, local);
+        self.request.origin = origin.map(Box::new);
+        self.request.origin.is_some()
+    }
+
+    /// What `ProxyFix` keeps of the environment that it changes.
+    fn unfixed<'py>(&mut self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let origin = self.request.origin.take();
+        let kept = PyDict::new(py);
+        let (server, port) = self.server();
+        kept.set_item("REMOTE_ADDR", self.remote_addr())?;
+        kept.set_item("wsgi.url_scheme", self.scheme())?;
+        kept.set_item("HTTP_HOST", self.host(py))?;
+        kept.set_item("SERVER_NAME", server)?;
+        kept.set_item("SERVER_PORT", port.map(|port| port.to_string()))?;
+        kept.set_item("SCRIPT_NAME", self.root_path(py))?;
+        self.request.origin = origin;
+        Ok(kept)
+    }
+
     /// Parts of the environment that the head gives.
     pub(super) fn environ_parts<'py>(&self, environ: &Bound<'py, PyDict>) -> PyResult<()> {
         let py = environ.py();

@@ -1,9 +1,11 @@
 //! What the application's classes make of a request, and when it goes.
 
+use super::application::App;
+use super::fate::Fate;
 use super::state::RequestState;
 use crate::buf::Held;
-use crate::conn;
-use crate::py::ffi;
+use crate::conn::{self, PeerAddr, Request};
+use crate::py::ffi::{self, Context};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -22,13 +24,16 @@ pub(super) struct Made {
 impl RequestState {
     /// The answer is complete. What was made for the view is dropped if nothing else can see it; if somebody kept
     /// the request or a copy of its context, everything stays as it is, but outside of the receive buffer, and the
-    /// garbage collector ends the cycle of a request and its state. `held`: the references the caller knows of.
-    pub fn release(slf: &Bound<'_, Self>, held: isize) {
+    /// garbage collector ends the cycle of a request and its state. `held`: the references the caller knows of, that
+    /// of `context`, which is the request's, among them.
+    pub fn release(slf: &Bound<'_, Self>, context: &Context, held: isize) {
         let count = |object: &Option<Py<PyAny>>| {
             object
                 .as_ref()
                 .map_or(0, |object| ffi::reference_count(object.bind(slf.py())))
         };
+        // Before the borrow, which is a reference too.
+        let references = ffi::reference_count(slf.as_any());
         let made = {
             let Ok(mut this) = slf.try_borrow_mut() else {
                 return;
@@ -37,10 +42,11 @@ impl RequestState {
             let contexts = isize::from(made.request_context.is_some());
             // The request and its context refer to the state, and the context to the request.
             let inner = contexts + isize::from(made.request.is_some());
-            let is_alone = ffi::reference_count(slf.as_any()) <= held + inner
+            let is_alone = references <= held + inner
                 && count(&made.request) <= 1 + contexts
                 && count(&made.request_context) <= 1
-                && count(&made.app_context) <= 1;
+                && count(&made.app_context) <= 1
+                && !context.has_copies(slf.py());
             if !is_alone {
                 this.leave_arena();
                 return;
@@ -49,6 +55,52 @@ impl RequestState {
             (std::mem::take(&mut this.made), this.environ.take())
         };
         drop(made);
+    }
+
+    /// For another request, if the caller and `context` alone refer to it: then making one and setting it is spared.
+    /// It is empty until `renew`.
+    pub fn can_be_renewed(
+        slf: &Bound<'_, Self>,
+        context: &Context,
+        variable: &Bound<'_, PyAny>,
+    ) -> bool {
+        if ffi::reference_count(slf.as_any()) != 2
+            || !context.holds_only(slf.py(), variable, slf.as_any())
+        {
+            return false;
+        }
+        let left = {
+            let Ok(mut this) = slf.try_borrow_mut() else {
+                return false;
+            };
+            this.request.bytes = Held::Own(Box::default());
+            this.request.body = conn::Body::Empty;
+            this.request.origin = None;
+            (
+                this.url_rule.take(),
+                this.view_args.take(),
+                this.routing_exception.take(),
+                this.body.take(),
+                this.environ.take(),
+                std::mem::take(&mut this.made),
+            )
+        };
+        // Dropped outside of the borrow: a finaliser may look at this object, or keep it.
+        drop(left);
+        ffi::reference_count(slf.as_any()) == 2
+    }
+
+    /// Makes an emptied state another request's.
+    pub fn renew(slf: &Bound<'_, Self>, request: Request, peer: &Arc<PeerAddr>, app: &Arc<App>) {
+        let mut this = slf.borrow_mut();
+        this.request = request;
+        this.fate = Fate::default();
+        if !Arc::ptr_eq(&this.peer, peer) {
+            this.peer = Arc::clone(peer);
+        }
+        if !Arc::ptr_eq(&this.app, app) {
+            this.app = Arc::clone(app);
+        }
     }
 
     /// The head of the answer is sent, and its body goes on being generated.
@@ -146,4 +198,21 @@ impl RequestState {
         }
         Ok(true)
     }
+}
+
+impl RequestState {
+    pub(super) fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
+        match (&self.body, &self.request.body) {
+            (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),
+            (_, body) => body.bytes(),
+        }
+    }
+}
+
+/// `application/json`, with parameters or not.
+pub(super) fn is_json(content_type: &[u8]) -> bool {
+    let media_type = content_type.split(|b| *b == b';').next().unwrap_or(&[]);
+    media_type
+        .trim_ascii()
+        .eq_ignore_ascii_case(b"application/json")
 }

@@ -2,6 +2,7 @@
 
 pub mod application;
 pub mod environ;
+pub mod fate;
 pub mod generation;
 mod made;
 pub mod proxy;

@@ -6,7 +6,8 @@
 
 use super::application::App;
 use super::environ::{latin1, separator, title_case};
-use super::made::Made;
+use super::fate::Fate;
+use super::made::{Made, is_json};
 use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
@@ -18,8 +19,9 @@ use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
-#[pyclass(module = "bustapi._core", weakref)]
+#[pyclass(module = "bustapi._core")]
 pub struct RequestState {
     pub(super) request: Request,
     pub(super) peer: Arc<PeerAddr>,
@@ -31,6 +33,7 @@ pub struct RequestState {
     pub(super) body: Option<Py<Body>>,
     pub(super) environ: Option<Py<PyDict>>,
     pub(super) made: Made,
+    pub(super) fate: Fate,
 }
 
 impl RequestState {
@@ -46,7 +49,12 @@ impl RequestState {
             body: None,
             environ: None,
             made: Made::default(),
+            fate: Fate::default(),
         }
+    }
+
+    pub fn fate(&self) -> &Fate {
+        &self.fate
     }
 
     pub fn request(&self) -> &Request {
@@ -162,6 +170,18 @@ impl RequestState {
         self.view_args = None;
     }
 
+    /// Whether the client was seen to go while the view ran.
+    #[getter]
+    fn disconnected(&self) -> bool {
+        self.fate.disconnected.load(Ordering::Relaxed)
+    }
+
+    /// Whether the view's time is up.
+    #[getter]
+    fn expired(&self) -> bool {
+        self.fate.expired.load(Ordering::Relaxed)
+    }
+
     /// The request method, as sent.
     #[getter]
     pub fn method<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
@@ -199,6 +219,12 @@ impl RequestState {
     pub(super) fn root_path<'py>(&self, py: Python<'py>) -> Bound<'py, PyString> {
         let prefix = self.origin().and_then(|origin| origin.prefix.as_deref());
         latin1(py, prefix.unwrap_or_default())
+    }
+
+    /// Whether the server did what the application's `ProxyFix` would have done.
+    #[getter]
+    pub(super) fn is_fixed(&self) -> bool {
+        matches!(self.origin(), Some(Origin { applied: true, .. }))
     }
 
     #[getter]
@@ -570,23 +596,6 @@ impl RequestState {
             self.method(py).to_str()?,
             self.path()
         ))
-    }
-}
-
-/// `application/json`, with parameters or not.
-fn is_json(content_type: &[u8]) -> bool {
-    let media_type = content_type.split(|b| *b == b';').next().unwrap_or(&[]);
-    media_type
-        .trim_ascii()
-        .eq_ignore_ascii_case(b"application/json")
-}
-
-impl RequestState {
-    pub(super) fn data<'a>(&'a self, py: Python<'a>) -> &'a [u8] {
-        match (&self.body, &self.request.body) {
-            (Some(body), conn::Body::Empty) => body.bind(py).get().bytes(),
-            (_, body) => body.bytes(),
-        }
     }
 }
 

@@ -124,10 +124,62 @@ pub(crate) fn ascii_str<'py>(py: Python<'py>, ascii: &[u8]) -> PyResult<Bound<'p
         let ptr = ffi::PyUnicode_New(len as ffi::Py_ssize_t, 127);
         let text = Bound::from_owned_ptr_or_err(py, ptr)?;
         if len != 0 {
-            let data = ffi::PyUnicode_DATA(ptr).cast::<u8>();
-            std::ptr::copy_nonoverlapping(ascii.as_ptr(), data, len);
+            let data = ascii_data(ptr);
+            match (ascii.first_chunk::<8>(), ascii.last_chunk::<8>()) {
+                // Two moves that may overlap, instead of a call: most texts are no longer.
+                (Some(head), Some(tail)) if len <= 16 => {
+                    data.cast::<[u8; 8]>().write_unaligned(*head);
+                    data.add(len - 8).cast::<[u8; 8]>().write_unaligned(*tail);
+                }
+                _ => std::ptr::copy_nonoverlapping(ascii.as_ptr(), data, len),
+            }
         }
         Ok(text.cast_into_unchecked())
+    }
+}
+
+/// Where the text of a compact ASCII `str` is: right behind its head.
+// SAFETY: for the caller: `text` is one.
+#[inline(always)]
+unsafe fn ascii_data(text: *mut ffi::PyObject) -> *mut u8 {
+    // SAFETY: as said; the text is in the same allocation.
+    unsafe { text.cast::<ffi::PyASCIIObject>().add(1).cast() }
+}
+
+/// An `int`; None (no exception) for lack of memory.
+#[inline(always)]
+pub(crate) fn new_int(py: Python<'_>, number: i64) -> Option<Bound<'_, PyAny>> {
+    // SAFETY: attached; a new reference, or null with an exception, which is cleared.
+    unsafe {
+        let int = ffi::PyLong_FromLongLong(number);
+        if int.is_null() {
+            ffi::PyErr_Clear();
+        }
+        Bound::from_owned_ptr_or_opt(py, int)
+    }
+}
+
+/// A new `list` of `values[base..]`, which it takes out; None (no exception) for lack of memory.
+#[inline(always)]
+pub(crate) fn new_list<'py>(
+    py: Python<'py>,
+    values: &mut Vec<Py<PyAny>>,
+    base: usize,
+) -> Option<Bound<'py, PyAny>> {
+    let items = values.get(base..)?;
+    // SAFETY: a new list has room for as many items as it was made for, all null, and nothing runs before they are
+    // set. A `Py` is a pointer to an object with a reference of its own, which goes over to the list: the vector
+    // forgets them at once.
+    unsafe {
+        let list = ffi::PyList_New(items.len() as ffi::Py_ssize_t);
+        if list.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let room = (*list.cast::<ffi::PyListObject>()).ob_item;
+        std::ptr::copy_nonoverlapping(items.as_ptr().cast(), room, items.len());
+        values.set_len(base);
+        Some(Bound::from_owned_ptr(py, list))
     }
 }
 

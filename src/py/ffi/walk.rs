@@ -12,7 +12,7 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 
 use super::json::raw_text;
-use crate::json::{Short, Text};
+use crate::json::{Short, Text, Word};
 
 /// Nesting beyond this is left to the general way: a frame here is native stack.
 const MAX_DEPTH: usize = 16;
@@ -29,8 +29,7 @@ pub(crate) trait Sink {
     fn text(&mut self, text: Text<'_>);
     fn int(&mut self, number: i64);
     fn float(&mut self, number: f64);
-    /// `true`, `false` or `null`.
-    fn word(&mut self, word: &'static [u8]);
+    fn word(&mut self, word: Word);
 }
 
 /// Tells `sink` all of `value`; false, after any number of calls, for one that is not plain.
@@ -89,12 +88,8 @@ impl<S: Sink> Walker<'_, S> {
                 }
                 self.sink.int(number);
             } else if class == &raw mut ffi::PyBool_Type {
-                let word = if value == ffi::Py_True() {
-                    &b"true"[..]
-                } else {
-                    b"false"
-                };
-                self.sink.word(word);
+                let truth = value == ffi::Py_True();
+                self.sink.word(if truth { Word::True } else { Word::False });
             } else if class == &raw mut ffi::PyFloat_Type {
                 self.sink.float(ffi::PyFloat_AS_DOUBLE(value));
             } else if class == &raw mut ffi::PyDict_Type {
@@ -104,7 +99,7 @@ impl<S: Sink> Walker<'_, S> {
                     ffi::PyList_GET_ITEM(list, at)
                 });
             } else if value == ffi::Py_None() {
-                self.sink.word(b"null");
+                self.sink.word(Word::Null);
             } else if class == &raw mut ffi::PyTuple_Type {
                 return self.list(value, depth, ffi::PyTuple_GET_SIZE(value), |tuple, at| {
                     ffi::PyTuple_GET_ITEM(tuple, at)

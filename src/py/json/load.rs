@@ -9,14 +9,13 @@ use std::sync::MutexGuard;
 
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList, PyString};
-use smallvec::SmallVec;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyList};
 
 use super::depth::check_depth;
-use super::keys::KeyCache;
+use super::keys::{KeyCache, new_str, scan_rare};
 use crate::json::number::{Number, scan_number};
-use crate::json::unescape::{Literal, Scratch, scan_string};
-use crate::py::ffi::json::{ascii_str, points_str, utf8_str};
+use crate::json::unescape::{Scratch, scan_string};
+use crate::py::ffi::json::{new_int, new_list};
 
 /// Deeper documents go to the standard library, which counts depth against the recursion limit.
 /// Each level is some 300 bytes of native stack here.
@@ -26,7 +25,16 @@ const MAX_DEPTH: usize = 32;
 const KEPT_DOCUMENT: usize = 32 * 1024;
 
 thread_local! {
-    static SCRATCH: Cell<Scratch> = Cell::default();
+    static KEPT: Cell<Kept> = Cell::default();
+}
+
+/// What one document leaves to the next one of the thread.
+#[derive(Default)]
+struct Kept {
+    /// Text of the literal being unescaped.
+    scratch: Scratch,
+    /// Items of all open lists, innermost last; none between documents.
+    values: Vec<Py<PyAny>>,
 }
 
 /// The Python value of a JSON document, as `json.loads(bytes)` gives it.
@@ -54,158 +62,148 @@ pub(super) fn load_slowly<'py>(document: &Bound<'py, PyAny>) -> PyResult<Bound<'
 pub(super) fn parse<'py>(py: Python<'py>, bytes: &[u8]) -> Option<Bound<'py, PyAny>> {
     let mut parser = Parser {
         py,
-        bytes,
-        at: 0,
         keys: KeyCache::lend(),
-        scratch: SCRATCH.take(),
-        values: SmallVec::new(),
+        kept: KEPT.take(),
     };
-    let root = parser.value(0);
-    let end = parser.peek().is_none() && parser.at == bytes.len();
+    let parsed = parser.value(bytes, 0);
+    let mut kept = parser.kept;
     if bytes.len() <= KEPT_DOCUMENT {
-        SCRATCH.set(parser.scratch);
+        kept.values.clear();
+        KEPT.set(kept);
     }
-    root.filter(|_| end)
+    let (root, rest) = parsed?;
+    let end = rest.iter().all(|&byte| is_space(byte));
+    end.then_some(root)
 }
 
-struct Parser<'a, 'py> {
+/// What its methods read stands at the start of `rest`, and they give back what follows it.
+struct Parser<'py> {
     py: Python<'py>,
-    bytes: &'a [u8],
-    at: usize,
     keys: Option<MutexGuard<'static, KeyCache>>,
-    /// Text of the literal being unescaped.
-    scratch: Scratch,
-    /// Items of all open lists, innermost last.
-    values: SmallVec<[Bound<'py, PyAny>; 16]>,
+    kept: Kept,
 }
 
-impl<'py> Parser<'_, 'py> {
-    #[inline]
-    fn value(&mut self, depth: usize) -> Option<Bound<'py, PyAny>> {
+type Parsed<'a, T> = Option<(T, &'a [u8])>;
+
+impl<'py> Parser<'py> {
+    #[inline(always)]
+    fn value<'a>(&mut self, rest: &'a [u8], depth: usize) -> Parsed<'a, Bound<'py, PyAny>> {
         let py = self.py;
-        Some(match self.peek()? {
+        let text = from_next(rest)?;
+        let (&byte, behind) = text.split_first()?;
+        Some(match byte {
             b'"' => {
-                self.at += 1;
-                self.string()?.into_any()
+                let (literal, len) = scan_string(behind, &mut self.kept.scratch)?;
+                (new_str(py, literal)?.into_any(), behind.get(len..)?)
             }
-            b'{' => self.object(depth)?,
-            b'[' => self.array(depth)?,
-            b't' => self.word(b"true", PyBool::new(py, true).to_owned().into_any())?,
-            b'f' => self.word(b"false", PyBool::new(py, false).to_owned().into_any())?,
-            b'n' => self.word(b"null", py.None().into_bound(py))?,
+            b'{' => self.object(behind, depth)?,
+            b'[' => self.array(behind, depth)?,
+            b't' => {
+                let behind = behind.strip_prefix(b"rue")?;
+                (PyBool::new(py, true).to_owned().into_any(), behind)
+            }
+            b'f' => {
+                let behind = behind.strip_prefix(b"alse")?;
+                (PyBool::new(py, false).to_owned().into_any(), behind)
+            }
+            b'n' => (py.None().into_bound(py), behind.strip_prefix(b"ull")?),
             _ => {
-                let (number, len) = scan_number(&self.bytes[self.at..])?;
-                self.at += len;
-                match number {
-                    Number::Signed(int) => PyInt::new(py, int).into_any(),
+                let (number, len) = scan_number(text)?;
+                let number = match number {
+                    Number::Signed(int) => new_int(py, int)?,
                     Number::Unsigned(int) => PyInt::new(py, int).into_any(),
                     Number::Float(float) => PyFloat::new(py, float).into_any(),
-                }
+                };
+                (number, text.get(len..)?)
             }
         })
     }
 
-    fn object(&mut self, depth: usize) -> Option<Bound<'py, PyAny>> {
+    /// From behind its brace.
+    #[inline(never)]
+    fn object<'a>(&mut self, rest: &'a [u8], depth: usize) -> Parsed<'a, Bound<'py, PyAny>> {
         if depth >= MAX_DEPTH {
             return None;
         }
-        self.at += 1;
         let dict = PyDict::new(self.py);
-        let mut byte = self.peek()?;
+        let (mut byte, mut rest) = next(rest)?;
         if byte == b'}' {
-            self.at += 1;
-            return Some(dict.into_any());
+            return Some((dict.into_any(), rest));
         }
         loop {
             if byte != b'"' {
                 return None;
             }
-            self.at += 1;
-            let key = self.key()?;
-            let value = self.value(depth + 1)?;
+            let cached = match &mut self.keys {
+                Some(keys) => keys.scan(self.py, rest),
+                None => None,
+            };
+            let (key, len) = match cached {
+                Some(cached) => cached,
+                None => scan_rare(self.py, rest, &mut self.kept.scratch)?,
+            };
+            (byte, rest) = next(rest.get(len..)?)?;
+            if byte != b':' {
+                return None;
+            }
+            let value;
+            (value, rest) = self.value(rest, depth + 1)?;
             dict.set_item(key, value).ok()?;
-            byte = self.peek()?;
-            self.at += 1;
+            (byte, rest) = next(rest)?;
             match byte {
-                b',' => byte = self.peek()?,
-                b'}' => return Some(dict.into_any()),
+                b',' => (byte, rest) = next(rest)?,
+                b'}' => return Some((dict.into_any(), rest)),
                 _ => return None,
             }
         }
     }
 
-    fn array(&mut self, depth: usize) -> Option<Bound<'py, PyAny>> {
+    /// From behind its bracket.
+    #[inline(never)]
+    fn array<'a>(&mut self, mut rest: &'a [u8], depth: usize) -> Parsed<'a, Bound<'py, PyAny>> {
         if depth >= MAX_DEPTH {
             return None;
         }
-        self.at += 1;
-        if self.peek()? == b']' {
-            self.at += 1;
-            return Some(PyList::empty(self.py).into_any());
+        if let (b']', rest) = next(rest)? {
+            return Some((PyList::empty(self.py).into_any(), rest));
         }
-        let base = self.values.len();
+        let base = self.kept.values.len();
         loop {
-            let value = self.value(depth + 1)?;
-            self.values.push(value);
-            let byte = self.peek()?;
-            self.at += 1;
+            let (value, byte);
+            (value, rest) = self.value(rest, depth + 1)?;
+            self.kept.values.push(value.unbind());
+            (byte, rest) = next(rest)?;
             match byte {
                 b',' => {}
-                b']' => {
-                    let list = PyList::new(self.py, self.values.drain(base..)).ok()?;
-                    return Some(list.into_any());
-                }
+                b']' => return Some((new_list(self.py, &mut self.kept.values, base)?, rest)),
                 _ => return None,
             }
         }
     }
+}
 
-    /// The next byte after white space, which it skips.
-    #[inline]
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            let byte = *self.bytes.get(self.at)?;
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return Some(byte);
-            }
-            self.at += 1;
-        }
-    }
+/// The next byte that is no white space, and what is behind it.
+#[inline(always)]
+fn next(rest: &[u8]) -> Parsed<'_, u8> {
+    let (&byte, behind) = from_next(rest)?.split_first()?;
+    Some((byte, behind))
+}
 
-    fn word(&mut self, word: &[u8], value: Bound<'py, PyAny>) -> Option<Bound<'py, PyAny>> {
-        self.bytes[self.at..].starts_with(word).then(|| {
-            self.at += word.len();
-            value
-        })
+/// From the next byte that is no white space, which is there.
+#[inline(always)]
+fn from_next(rest: &[u8]) -> Option<&[u8]> {
+    if *rest.first()? > b' ' {
+        return Some(rest);
     }
+    beyond_space(rest)
+}
 
-    /// A key behind its opening quote, and the colon behind it.
-    #[inline]
-    fn key(&mut self) -> Option<Bound<'py, PyString>> {
-        let (literal, len) = scan_string(&self.bytes[self.at..], &mut self.scratch)?;
-        self.at += len;
-        let key = match (literal, &mut self.keys) {
-            (Literal::Ascii(text), Some(keys)) => keys.get(self.py, text).ok()?,
-            (Literal::Ascii(text), None) => ascii_str(self.py, text).ok()?,
-            (Literal::Utf8(text), _) => utf8_str(self.py, text)?,
-            (Literal::Points(points), _) => points_str(self.py, points)?,
-        };
-        if self.peek()? != b':' {
-            return None;
-        }
-        self.at += 1;
-        Some(key)
-    }
+#[inline(never)]
+fn beyond_space(rest: &[u8]) -> Option<&[u8]> {
+    let at = rest.iter().position(|&byte| !is_space(byte))?;
+    rest.get(at..)
+}
 
-    /// A string behind its opening quote.
-    #[inline]
-    fn string(&mut self) -> Option<Bound<'py, PyString>> {
-        let (literal, len) = scan_string(&self.bytes[self.at..], &mut self.scratch)?;
-        self.at += len;
-        match literal {
-            Literal::Ascii(text) => ascii_str(self.py, text).ok(),
-            Literal::Utf8(text) => utf8_str(self.py, text),
-            Literal::Points(points) => points_str(self.py, points),
-        }
-    }
+const fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use pyo3::prelude::*;
 
 use crate::json::writer::Writer;
-use crate::json::{Short, Text};
+use crate::json::{Short, Text, Word};
 use crate::py::ffi::walk::{Sink, walk};
 
 /// A buffer that grew beyond this is not kept for the next call.
@@ -69,7 +69,7 @@ impl Sink for Writer {
     }
 
     #[inline(always)]
-    fn word(&mut self, word: &'static [u8]) {
+    fn word(&mut self, word: Word) {
         Self::word(self, word);
     }
 }

@@ -12,8 +12,8 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
 
-const HTML: &[u8] = b"text/html; charset=utf-8";
-const JSON: &[u8] = b"application/json";
+const HTML: &[u8] = b"Content-Type: text/html; charset=utf-8\r\n";
+const JSON: &[u8] = b"Content-Type: application/json\r\n";
 
 /// What a request ended with instead of a response, by where it came from: that decides who is asked about it.
 pub enum Failed {
@@ -134,17 +134,17 @@ fn plain_result(
         };
         json::dump(py, value, options, &mut reply.body)?;
         reply.body.push(b'\n');
-        reply.content_type = Some(JSON);
+        reply.lines = JSON;
         return Ok(true);
     }
     if let Ok(text) = value.cast_exact::<PyString>() {
         reply.body.extend_from_slice(text.to_str()?.as_bytes());
-        reply.content_type = Some(HTML);
+        reply.lines = HTML;
         return Ok(true);
     }
     if let Ok(bytes) = value.cast_exact::<PyBytes>() {
         reply.set_bytes(bytes);
-        reply.content_type = Some(HTML);
+        reply.lines = HTML;
         return Ok(true);
     }
     if let Ok(pair) = value.cast_exact::<PyTuple>()
@@ -340,7 +340,7 @@ pub fn end(
 pub fn internal_error(reply: &mut Reply) {
     reply.clear();
     reply.status = 500;
-    reply.content_type = Some(HTML);
+    reply.lines = HTML;
     reply.body.extend_from_slice(
         b"<!doctype html>\n<html lang=en>\n<title>500 Internal Server Error</title>\n\
           <h1>Internal Server Error</h1>\n<p>The server could not complete this request.</p>\n",

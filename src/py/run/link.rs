@@ -10,6 +10,7 @@ use super::waiter::Waiter;
 use crate::buf::Segment;
 use crate::conn::{Conn, Key, Shared, SocketEvent};
 use crate::net::Mailbox;
+use crate::pace::Apart;
 use crate::py::ffi::BytesPayload;
 use crate::ws::{self, ABNORMAL, CloseReason, Encoder, Handshake, Kind, Opcode};
 use pyo3::prelude::*;
@@ -263,6 +264,7 @@ impl Link {
     pub fn wait_blocking(&self, py: Python<'_>, side: Side, timeout: Option<Duration>) -> bool {
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         py.detach(|| {
+            let _apart = Apart::begin();
             let mut state = self.lock();
             while !self.is_ready(&state, side) {
                 state = match until {

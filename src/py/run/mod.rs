@@ -1,14 +1,19 @@
 //! Requests run as Python calls: which view, in which way, and what its result means.
 
+mod answers;
+mod handing;
 pub mod invoke;
 pub mod link;
+pub mod open;
 pub mod plan;
 pub mod pool;
 pub mod reply;
 pub mod response;
 pub mod service;
+pub mod sink;
 pub mod socket;
 pub mod stream;
 pub mod task;
 pub mod waiter;
 pub mod watch;
+pub mod watchdog;

@@ -4,13 +4,17 @@
 //! makes the table stale, and it is built again before the next request is answered.
 
 use super::watch::Watch;
+use crate::http::forwarded::Counts;
+use crate::pace::Pace;
 use crate::py::face::application::App;
 use crate::py::json::DumpOptions;
 use crate::py::route::Router as PyRouter;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Where a view runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,6 +25,8 @@ pub enum Mode {
     Pool,
     /// As a task of the event loop.
     Task,
+    /// Inline or in the pool, as the route's pace says.
+    Auto,
 }
 
 /// What runs beside the view.
@@ -47,6 +53,49 @@ pub struct Plan {
     pub steps: Steps,
     /// OPTIONS is answered for the view.
     pub automatic_options: bool,
+    /// Of `Mode::Auto`; the same for all tables and reactors.
+    pub pace: Arc<Pace>,
+    /// How long the view may take.
+    pub timeout: Option<Duration>,
+    /// Whether the view is cancelled when its client has gone; None: if the method is GET or HEAD.
+    pub cancels: Option<bool>,
+}
+
+/// What is known of the routes of an application beyond the life of a table: how their views have behaved.
+#[derive(Default)]
+pub struct Paces(Mutex<HashMap<usize, Known>>);
+
+struct Known {
+    /// Keeps the address the rule's.
+    _rule: Py<PyAny>,
+    view: Py<PyAny>,
+    pace: Arc<Pace>,
+}
+
+impl Paces {
+    /// The record of a rule; a new one if its view was replaced.
+    fn of(&self, py: Python<'_>, rule: &Py<PyAny>, view: &Py<PyAny>) -> Arc<Pace> {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = rule.as_ptr() as usize;
+        if let Some(known) = known.get(&at)
+            && known.view.is(view)
+        {
+            return Arc::clone(&known.pace);
+        }
+        let pace = Arc::new(Pace::default());
+        let replaced = known.insert(
+            at,
+            Known {
+                _rule: rule.clone_ref(py),
+                view: view.clone_ref(py),
+                pace: Arc::clone(&pace),
+            },
+        );
+        drop(known);
+        // Outside of the lock: what a view's end runs is not ours.
+        drop(replaced);
+        pace
+    }
 }
 
 /// One application at one generation.
@@ -59,15 +108,23 @@ pub struct Table {
     /// How a request without a rule is run: 404, 405, redirects, automatic OPTIONS.
     pub unmatched: Arc<Plan>,
     pub watch: Watch,
+    paces: Arc<Paces>,
     /// The application's rules need a host to match.
     pub host_matching: bool,
+    /// The application believes so many proxies, and its rules are looked at after that (`host_matching` says so too).
+    pub proxies: Option<Counts>,
     /// Some rules are for WebSockets.
     pub sockets: bool,
 }
 
 impl Table {
     /// Asks the dialect for the application as it is now.
-    pub fn build(py: Python<'_>, app: &Py<PyAny>, generation: u64) -> PyResult<Self> {
+    pub fn build(
+        py: Python<'_>,
+        app: &Py<PyAny>,
+        generation: u64,
+        paces: &Arc<Paces>,
+    ) -> PyResult<Self> {
         let dialect = app.bind(py).getattr(intern!(py, "_dialect"))?;
         let table = dialect.call_method1(intern!(py, "table"), (app,))?;
         let rules: Bound<'_, PyList> = table.getattr("rules")?.extract()?;
@@ -78,6 +135,9 @@ impl Table {
             mode: mode(&table.getattr("unmatched_mode")?)?,
             steps: Steps::Full,
             automatic_options: false,
+            pace: paces.of(py, &py.None(), &py.None()),
+            timeout: None,
+            cancels: Some(false),
         };
         Ok(Self {
             generation,
@@ -85,11 +145,13 @@ impl Table {
             plans: (0..rules.len()).map(|_| None).collect(),
             rules: rules.unbind(),
             unmatched: Arc::new(unmatched),
+            paces: Arc::clone(paces),
             watch: Watch::new(
                 table.getattr("watch")?.cast()?,
                 table.getattr("receivers")?.cast()?,
             )?,
             host_matching: table.getattr("host_matching")?.extract()?,
+            proxies: counts(&table.getattr("proxies")?)?,
             sockets: table.getattr("sockets")?.extract()?,
             app: Arc::new(App {
                 object: app.clone_ref(py),
@@ -124,12 +186,19 @@ impl Table {
         let spec = self
             .app
             .call(intern!(py, "describe"), (&self.app.object, &rule_object))?;
+        let rule_object = rule_object.unbind();
+        let view = spec.getattr("view")?.unbind();
+        let timeout: Option<f64> = spec.getattr("timeout")?.extract()?;
         let plan = Arc::new(Plan {
-            rule: rule_object.unbind(),
-            view: spec.getattr("view")?.unbind(),
+            pace: self.paces.of(py, &rule_object, &view),
+            rule: rule_object,
+            view,
             mode: mode(&spec.getattr("mode")?)?,
             steps: steps(&spec)?,
             automatic_options: spec.getattr("automatic_options")?.is_truthy()?,
+            // What cannot be represented is longer than anything runs.
+            timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
+            cancels: spec.getattr("cancels")?.extract()?,
         });
         if let Some(slot) = self.plans.get_mut(rule) {
             *slot = Some(Arc::clone(&plan));
@@ -155,11 +224,27 @@ fn json_options(style: &Bound<'_, PyAny>) -> PyResult<Option<DumpOptions>> {
     }))
 }
 
+/// The five numbers, in the order of `ProxyFix`'s arguments.
+fn counts(numbers: &Bound<'_, PyAny>) -> PyResult<Option<Counts>> {
+    if numbers.is_none() {
+        return Ok(None);
+    }
+    let (x_for, x_proto, x_host, x_port, x_prefix) = numbers.extract()?;
+    Ok(Some(Counts {
+        x_for,
+        x_proto,
+        x_host,
+        x_port,
+        x_prefix,
+    }))
+}
+
 fn mode(name: &Bound<'_, PyAny>) -> PyResult<Mode> {
     Ok(match name.extract::<&str>()? {
         "pool" => Mode::Pool,
         "task" => Mode::Task,
-        _ => Mode::Inline,
+        "inline" => Mode::Inline,
+        _ => Mode::Auto,
     })
 }
 

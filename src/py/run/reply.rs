@@ -14,8 +14,8 @@ pub struct Reply {
     pub status: u16,
     /// A reason phrase other than the status's own.
     pub reason: Option<Vec<u8>>,
-    /// The one field of an answer that needs no others; precedes `fields`.
-    pub content_type: Option<&'static [u8]>,
+    /// Complete field lines known to be valid; they precede the fields.
+    pub lines: &'static [u8],
     text: Vec<u8>,
     /// Ends of each name and value in `text`.
     ends: SmallVec<[(u32, u32); 8]>,
@@ -45,7 +45,7 @@ impl Default for Reply {
         Self {
             status: 200,
             reason: None,
-            content_type: None,
+            lines: b"",
             text: Vec::new(),
             ends: SmallVec::new(),
             body: Vec::new(),
@@ -59,7 +59,7 @@ impl Reply {
     pub fn clear(&mut self) {
         self.status = 200;
         self.reason = None;
-        self.content_type = None;
+        self.lines = b"";
         self.text.clear();
         self.ends.clear();
         if self.body.capacity() > 1024 * 1024 {
@@ -90,30 +90,28 @@ impl Reply {
 
     /// Sends it as a whole, or the head of a stream, which is given back: the connection is then `Streaming`.
     pub fn send(&mut self, conn: &mut Conn, shared: &mut Shared) -> Option<Begun> {
-        let content_type = self.content_type.map(|value| (&b"Content-Type"[..], value));
+        let lines = self.lines;
         let mut start = 0;
         let text = &self.text;
-        let fields = content_type
-            .into_iter()
-            .chain(self.ends.iter().map(move |&(middle, end)| {
-                let name = &text[start..middle as usize];
-                start = end as usize;
-                (name, &text[middle as usize..end as usize])
-            }));
+        let fields = self.ends.iter().map(move |&(middle, end)| {
+            let name = &text[start..middle as usize];
+            start = end as usize;
+            (name, &text[middle as usize..end as usize])
+        });
         let reason = self.reason.as_deref();
         match std::mem::replace(&mut self.rest, Rest::Nothing) {
             Rest::Nothing if self.body.len() >= BY_REFERENCE => {
                 let body = Box::new(Owned(std::mem::take(&mut self.body)));
-                conn.reply_payload(shared, self.status, reason, fields, body);
+                conn.reply_payload(shared, self.status, reason, lines, fields, body);
             }
-            Rest::Nothing => conn.reply(shared, self.status, reason, fields, &self.body),
+            Rest::Nothing => conn.reply(shared, self.status, reason, lines, fields, &self.body),
             Rest::Bytes(bytes) => {
                 let body = Box::new(ffi::BytesPayload::new(bytes));
-                conn.reply_payload(shared, self.status, reason, fields, body);
+                conn.reply_payload(shared, self.status, reason, lines, fields, body);
             }
             Rest::Stream(iterator, length) => {
                 let length = length.map_or(ReplyLength::Unknown, ReplyLength::Known);
-                let begun = conn.begin_stream(shared, self.status, reason, fields, length);
+                let begun = conn.begin_stream(shared, self.status, reason, lines, fields, length);
                 if begun {
                     conn.stream(&self.body);
                     return Some(Begun::Pull(iterator));
@@ -122,7 +120,7 @@ impl Reply {
             }
             Rest::Pushed(flow, length) => {
                 let length = length.map_or(ReplyLength::Unknown, ReplyLength::Known);
-                if conn.begin_stream(shared, self.status, reason, fields, length) {
+                if conn.begin_stream(shared, self.status, reason, lines, fields, length) {
                     return Some(Begun::Pushed(flow));
                 }
                 drop(flow);

@@ -6,53 +6,67 @@
 mod sockets;
 
 use super::invoke::{self, Failed};
-use super::link::Link;
-use super::plan::{Mode, Plan, Steps, Table};
-use super::pool::{Job, PoolQueue, Pushing};
-use super::reply::{Begun, Reply};
-use super::socket::Socket;
-use super::stream::{self, Piece};
-use super::task::{self, LoopHost};
+use super::open::{self, OpenRequests};
+use super::plan::{Mode, Paces, Plan, Steps, Table};
+use super::pool::{Job, PoolQueue, Pushing, Ticket};
+use super::reply::{Begun, Reply, Rest};
+use super::sink::Sink;
+use super::task::LoopHost;
+use super::watchdog::{Pulse, Stage};
 use crate::buf::Budget;
 use crate::conn::{Batch, Key, Phase, Request, Service};
 use crate::http::Method;
+use crate::http::forwarded::Counts;
 use crate::net::Mailbox;
+use crate::pace::{Attached, Demotion, Stopwatch};
 use crate::py::face::application::App;
 use crate::py::face::state::{RequestState, internal};
 use crate::py::ffi::{self, Context};
 use crate::py::route::Found;
 use pyo3::prelude::*;
+use sockets::OpenSocket;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// What pool threads and tasks send to the reactor.
 pub enum Message {
     /// A request's answer, and where a body that is generated is to be pulled.
     Reply {
         key: Key,
+        ticket: Ticket,
         reply: Box<Reply>,
         context: Option<Context>,
     },
     /// A piece of the streamed answer that a pool thread produces.
-    Piece { key: Key, data: Vec<u8> },
+    Piece {
+        key: Key,
+        ticket: Ticket,
+        data: Vec<u8>,
+    },
     /// The stream is over; `false`: it failed, and the client must be able to tell.
-    End { key: Key, complete: bool },
+    End {
+        key: Key,
+        ticket: Ticket,
+        complete: bool,
+    },
+    /// The time of some view is up.
+    Due,
     /// A WebSocket's view has something for its connection.
     Socket { key: Key },
 }
 
 /// A streamed answer.
-enum Stream {
+pub(super) enum Stream {
     /// Pulled here, as the client takes it, in the context of the view.
     Inline(Py<PyAny>, Option<Context>),
     /// Pushed by a pool thread, which waits while the flow is closed.
     Pool(Pushing),
+    /// Pushed by a task of the event loop.
+    Task(Py<Sink>),
 }
-
-/// A streamed answer's pieces in one turn, so that one endless stream leaves time for others.
-const PIECES: usize = 64;
 
 /// The longest name of a host in bytes (RFC 1035 2.3.4).
 const HOST: usize = 255;
@@ -60,19 +74,25 @@ const HOST: usize = 255;
 pub struct PyService {
     app: Py<PyAny>,
     generation: Arc<AtomicU64>,
-    current: Py<PyAny>,
+    pub(super) current: Py<PyAny>,
     pinned: Arc<Budget>,
-    mailbox: Option<Arc<Mailbox<Message>>>,
+    pub(super) mailbox: Arc<Mailbox<Message>>,
+    pub(super) pulse: Arc<Pulse>,
+    paces: Arc<Paces>,
+    stopwatch: Stopwatch,
     table: Option<Table>,
-    reply: Reply,
+    pub(super) reply: Reply,
+    pub(super) open: OpenRequests,
+    /// The body that the last inline view left to be generated belongs in the pool.
+    pub(super) streams_from_pool: bool,
     /// Answers under way outside of the turn.
-    streams: HashMap<Key, Stream>,
+    pub(super) streams: HashMap<Key, Stream>,
     /// WebSockets, from their handshake on.
-    sockets: HashMap<Key, Arc<Link>>,
-    /// The context of the last inline request, if the next can have it.
-    context: Option<Context>,
-    pool: Option<Arc<PoolQueue>>,
-    host: Option<LoopHost>,
+    sockets: HashMap<Key, OpenSocket>,
+    /// The context of the last inline request and its value of `current`, if the next can have them.
+    kept: Option<(Context, Py<RequestState>)>,
+    pub(super) pool: Option<Arc<PoolQueue>>,
+    pub(super) host: Option<LoopHost>,
     hidden_loop: Option<Py<PyAny>>,
 }
 
@@ -82,6 +102,9 @@ impl PyService {
         app: Py<PyAny>,
         generation: Arc<AtomicU64>,
         pinned: Arc<Budget>,
+        paces: Arc<Paces>,
+        mailbox: Arc<Mailbox<Message>>,
+        pulse: Arc<Pulse>,
     ) -> PyResult<Self> {
         let current = py
             .import("bustapi.kernel.context")?
@@ -92,20 +115,21 @@ impl PyService {
             generation,
             current,
             pinned,
-            mailbox: None,
+            mailbox,
+            pulse,
+            paces,
+            stopwatch: Stopwatch::default(),
             table: None,
             reply: Reply::default(),
+            open: OpenRequests::default(),
+            streams_from_pool: false,
             streams: HashMap::new(),
             sockets: HashMap::new(),
-            context: None,
+            kept: None,
             pool: None,
             host: None,
             hidden_loop: None,
         })
-    }
-
-    pub fn connect(&mut self, mailbox: Arc<Mailbox<Message>>) {
-        self.mailbox = Some(mailbox);
     }
 
     pub fn set_pool(&mut self, pool: Arc<PoolQueue>) {
@@ -131,12 +155,16 @@ impl PyService {
         {
             return Ok(());
         }
-        self.table = Some(Table::build(py, &self.app, generation)?);
+        self.table = Some(Table::build(py, &self.app, generation, &self.paces)?);
         Ok(())
     }
 
     /// Matches the request and finds its plan. An error here is the application's (a converter raised, say).
-    fn plan(&mut self, py: Python<'_>, state: &Bound<'_, RequestState>) -> PyResult<Arc<Plan>> {
+    pub(super) fn plan(
+        &mut self,
+        py: Python<'_>,
+        state: &Bound<'_, RequestState>,
+    ) -> PyResult<Arc<Plan>> {
         let Some(table) = self.table.as_mut() else {
             return Err(internal("the application has no table"));
         };
@@ -164,11 +192,60 @@ impl PyService {
                 Ok(plan)
             }
             // No rule, or one that Python has to look at (custom converters): the dialect's own matching decides.
-            Found::Python => {
-                let unmatched = Arc::clone(&table.unmatched);
-                Ok(self.socket_plan(py, state)?.unwrap_or(unmatched))
-            }
+            Found::Python => match table.proxies {
+                Some(counts) => self.plan_behind_proxies(py, state, &counts),
+                None => self.plan_unmatched(py, state),
+            },
         }
+    }
+
+    /// A handshake's plan, or that of a request without a rule.
+    fn plan_unmatched(
+        &mut self,
+        py: Python<'_>,
+        state: &Bound<'_, RequestState>,
+    ) -> PyResult<Arc<Plan>> {
+        let Some(table) = &self.table else {
+            return Err(internal("the application has no table"));
+        };
+        let unmatched = Arc::clone(&table.unmatched);
+        Ok(self.socket_plan(py, state)?.unwrap_or(unmatched))
+    }
+
+    /// What `plan` says for an application that believes proxies of its own accord. A request of which they say what only
+    /// Python can tell keeps its origin, and goes through the application's wrapper.
+    fn plan_behind_proxies(
+        &mut self,
+        py: Python<'_>,
+        state: &Bound<'_, RequestState>,
+        counts: &Counts,
+    ) -> PyResult<Arc<Plan>> {
+        let Some(table) = self.table.as_mut() else {
+            return Err(internal("the application has no table"));
+        };
+        if !state.try_borrow_mut()?.believe(counts) {
+            return Ok(Arc::clone(&table.unmatched));
+        }
+        let found = {
+            let this = state.try_borrow()?;
+            match this.request().host() {
+                Some(host) if host.len() > HOST => Found::Python,
+                _ => table.router.get().find(py, this.request(), false)?,
+            }
+        };
+        let Found::Rule { rule, view_args } = found else {
+            return self.plan_unmatched(py, state);
+        };
+        let plan = table.plan(py, rule)?;
+        let mut this = state.try_borrow_mut()?;
+        this.set_match(
+            plan.rule.clone_ref(py),
+            view_args.map(|args| args.unbind().into_any()),
+        );
+        if plan.automatic_options && this.request().head.method == Method::Options {
+            return Ok(Arc::clone(&table.unmatched));
+        }
+        Ok(plan)
     }
 
     /// The pool is full and the request is for it: told before anything of Python is made for the request.
@@ -182,18 +259,21 @@ impl PyService {
         // What cannot be told here is told by the way through Python, or by the full queue itself.
         let found = table.router.get().find(py, request, table.host_matching);
         match found {
-            Ok(Found::Rule { rule, .. }) => table
-                .plan(py, rule)
-                .is_ok_and(|plan| plan.mode == Mode::Pool),
+            Ok(Found::Rule { rule, .. }) => {
+                table.plan(py, rule).is_ok_and(|plan| match plan.mode {
+                    Mode::Pool => true,
+                    Mode::Auto => !plan.pace.is_inline(),
+                    Mode::Inline | Mode::Task => false,
+                })
+            }
             Ok(Found::Python) | Err(_) => false,
         }
     }
 
-    fn refuse(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
+    pub(super) fn refuse(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
         self.reply.clear();
         self.reply.status = 503;
-        self.reply.field(b"Retry-After", b"1");
-        self.reply.content_type = Some(b"text/plain; charset=utf-8");
+        self.reply.lines = b"Retry-After: 1\r\nContent-Type: text/plain; charset=utf-8\r\n";
         self.reply.body.extend_from_slice(b"The server is busy.\n");
         self.answer(py, batch, key, None);
     }
@@ -215,72 +295,117 @@ impl PyService {
         let Some(app) = self.table.as_ref().map(|table| Arc::clone(&table.app)) else {
             return Err(internal("the application has no table"));
         };
-        let state = RequestState::new(request, peer, Arc::clone(&self.pinned), Arc::clone(&app));
-        let state = Bound::new(py, state)?;
-        let context = match self.context.take() {
-            Some(context) => context,
-            None => Context::copy_current(py)?,
+        let kept = self.kept.take();
+        let is_kept = kept.is_some();
+        let (context, state) = match kept {
+            Some((context, state)) => {
+                let state = state.into_bound(py);
+                RequestState::renew(&state, request, &peer, &app);
+                (context, state)
+            }
+            None => {
+                let pinned = Arc::clone(&self.pinned);
+                let state = RequestState::new(request, peer, pinned, Arc::clone(&app));
+                (Context::copy_current(py)?, Bound::new(py, state)?)
+            }
         };
-        let plan = {
+        let (plan, done) = {
             let _entered = context.enter(py)?;
-            ffi::set_context_var(self.current.bind(py), state.as_any())?;
+            if !is_kept {
+                ffi::set_context_var(self.current.bind(py), state.as_any())?;
+            }
             match self.plan(py, &state) {
-                Ok(plan) if plan.mode == Mode::Inline => {
+                Ok(plan) if self.runs_here(&plan) => {
                     self.hide_loop(py)?;
                     self.reply.clear();
-                    invoke::run(py, &app, &plan, &state, &mut self.reply);
-                    None
+                    self.run_here(py, &app, &plan, &state);
+                    (Some(plan), true)
                 }
-                Ok(plan) => Some(plan),
+                Ok(plan) => (Some(plan), false),
                 Err(error) => {
                     // A converter of the application, or the description of a rule.
                     let failed = Failed::InView(error);
                     let unhandled = invoke::answer(py, &app, &state, failed, &mut self.reply);
                     invoke::end(py, &app, &state, unhandled);
-                    None
+                    (None, true)
                 }
             }
         };
-        match plan {
-            None => match self.answer(py, batch, key, Some(context)) {
-                Some(context) => {
-                    RequestState::release(&state, 2);
-                    self.keep_context(py, context);
-                }
-                None => RequestState::outlive_turn(&state),
-            },
-            Some(plan) if matches!(plan.steps, Steps::Socket) => {
-                self.begin_socket(py, batch, key, app, plan, state, context)?;
+        let Some(plan) = plan.filter(|_| !done) else {
+            if matches!(self.reply.rest, Rest::Stream(..)) {
+                RequestState::outlive_turn(&state);
+                self.begin_stream(py, batch, key, context);
+            } else if let Some(context) = self.answer(py, batch, key, Some(context)) {
+                self.keep(py, context, state);
             }
-            Some(plan) if plan.mode == Mode::Pool => self.hand_to_pool(
-                py,
-                batch,
-                key,
-                Job {
-                    key,
-                    app,
-                    plan,
-                    state: state.unbind(),
-                    context,
-                    socket: None,
-                },
-            )?,
-            Some(plan) => self.hand_to_loop(py, batch, key, app, plan, state, context, None)?,
+            return Ok(());
+        };
+        // Whatever comes next is not a call that is measured here.
+        self.stopwatch.forget();
+        let job = Job {
+            key,
+            ticket: self.open.next_ticket(),
+            app,
+            plan,
+            state: state.unbind(),
+            context,
+            socket: None,
+        };
+        if matches!(job.plan.steps, Steps::Socket) {
+            return self.begin_socket(py, batch, job);
         }
-        Ok(())
+        if job.plan.mode == Mode::Task {
+            return self.hand_to_loop(py, batch, job);
+        }
+        self.hand_to_pool(py, batch, job)
     }
 
-    /// Keeps a request's context for the next one if nothing but our variable is in it: what the view has set is
-    /// never seen by another request. Its copies are their owners' own.
-    fn keep_context(&mut self, py: Python<'_>, context: Context) {
-        if context.len(py) == 1 {
-            self.context = Some(context);
+    /// Whether the view runs within the turn.
+    fn runs_here(&self, plan: &Plan) -> bool {
+        match plan.mode {
+            Mode::Inline => true,
+            Mode::Auto => plan.pace.is_inline() || self.pool.is_none(),
+            Mode::Pool | Mode::Task => false,
+        }
+    }
+
+    /// Calls the view, in the entered context.
+    fn run_here(
+        &mut self,
+        py: Python<'_>,
+        app: &App,
+        plan: &Plan,
+        state: &Bound<'_, RequestState>,
+    ) {
+        self.pulse.step();
+        if plan.mode == Mode::Inline || self.pool.is_none() {
+            invoke::run(py, app, plan, state, &mut self.reply);
+            self.stopwatch.forget();
+            return;
+        }
+        self.stopwatch.begin(&plan.pace);
+        invoke::run(py, app, plan, state, &mut self.reply);
+        if let Some(demotion) = self.stopwatch.end(&plan.pace) {
+            tell_demotion(py, app, plan, &demotion);
+        }
+        if matches!(self.reply.rest, Rest::Stream(..)) {
+            self.streams_from_pool = true;
+            plan.pace.note_stream();
+        }
+    }
+
+    /// Keeps a request's context and state for the next one if nothing else refers to them and nothing was set in the
+    /// context: what a view has set or kept is never seen by another request.
+    fn keep(&mut self, py: Python<'_>, context: Context, state: Bound<'_, RequestState>) {
+        RequestState::release(&state, &context, 2);
+        if RequestState::can_be_renewed(&state, &context, self.current.bind(py)) {
+            self.kept = Some((context, state.unbind()));
         }
     }
 
     /// Sends `self.reply` on its connection; a body that is generated is pulled in `context`, which is given back
     /// otherwise.
-    fn answer(
+    pub(super) fn answer(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
@@ -288,17 +413,22 @@ impl PyService {
         context: Option<Context>,
     ) -> Option<Context> {
         let Some((conn, shared)) = batch.conn(key) else {
-            self.reply.clear();
+            open::discard(py, &mut self.reply);
             return context;
         };
         if conn.phase() != Phase::Serving {
-            self.reply.clear();
+            open::discard(py, &mut self.reply);
             return context;
         }
         match self.reply.send(conn, shared) {
             None => {
                 batch.advance(key);
                 context
+            }
+            Some(Begun::Pull(iterator))
+                if self.begin_task(py, key, &iterator, context.as_ref()) =>
+            {
+                None
             }
             Some(Begun::Pull(iterator)) => {
                 self.streams.insert(key, Stream::Inline(iterator, context));
@@ -312,188 +442,8 @@ impl PyService {
         }
     }
 
-    fn hand_to_pool(
-        &mut self,
-        py: Python<'_>,
-        batch: &mut Batch<'_, Message>,
-        key: Key,
-        job: Job,
-    ) -> PyResult<()> {
-        let (Some(pool), Some(mailbox)) = (&self.pool, &self.mailbox) else {
-            // No pool in this server: the view runs here.
-            self.reply.clear();
-            self.hide_loop(py)?;
-            let context = job.context.clone_ref(py);
-            job.run_inline(py, &mut self.reply);
-            self.answer(py, batch, key, Some(context));
-            return Ok(());
-        };
-        if let Err(job) = pool.submit(job, Arc::clone(mailbox)) {
-            drop(job);
-            self.settle_socket(py, batch, key)?;
-            self.refuse(py, batch, key);
-        }
-        Ok(())
-    }
-
-    #[allow(clippy::too_many_arguments)]
-    fn hand_to_loop(
-        &mut self,
-        py: Python<'_>,
-        batch: &mut Batch<'_, Message>,
-        key: Key,
-        app: Arc<App>,
-        plan: Arc<Plan>,
-        state: Bound<'_, RequestState>,
-        context: Context,
-        socket: Option<Py<Socket>>,
-    ) -> PyResult<()> {
-        let (Some(host), Some(mailbox)) = (&self.host, &self.mailbox) else {
-            // The application had nothing asynchronous when it was started: the pipeline runs the coroutine.
-            self.reply.clear();
-            {
-                let _entered = context.enter(py)?;
-                invoke::run_full(py, &app, &state, &mut self.reply);
-            }
-            match self.answer(py, batch, key, Some(context)) {
-                Some(_) => RequestState::release(&state, 2),
-                None => RequestState::outlive_turn(&state),
-            }
-            return Ok(());
-        };
-        let host = host.clone_ref(py);
-        let start = task::Start {
-            key,
-            app,
-            plan,
-            state: state.unbind(),
-            context,
-            socket,
-            mailbox: Arc::clone(mailbox),
-        };
-        if !host.is_here() {
-            return host.start_elsewhere(py, start);
-        }
-        self.show_loop(py)?;
-        self.reply.clear();
-        let schedule = Some(host.schedule(py));
-        let context = start.context.clone_ref(py);
-        if task::start(py, &host, start, &mut self.reply, schedule)? {
-            self.settle_socket(py, batch, key)?;
-            self.answer(py, batch, key, Some(context));
-        }
-        Ok(())
-    }
-
-    fn take_messages(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
-        for message in std::mem::take(batch.messages) {
-            match message {
-                Message::Reply {
-                    key,
-                    reply,
-                    context,
-                } => {
-                    if let Err(error) = self.settle_socket(py, batch, key) {
-                        error.write_unraisable(py, None);
-                    }
-                    self.reply = *reply;
-                    self.answer(py, batch, key, context);
-                }
-                Message::Piece { key, data } => {
-                    let Some((conn, shared)) = batch.conn(key) else {
-                        continue;
-                    };
-                    conn.stream(&data);
-                    if let Some(Stream::Pool(flow)) = self.streams.get(&key) {
-                        flow.taken(conn.has_room(shared));
-                    }
-                }
-                Message::End { key, complete } => {
-                    self.streams.remove(&key);
-                    self.end_stream(batch, key, complete);
-                }
-                Message::Socket { key } => self.attend(py, batch, key),
-            }
-        }
-    }
-
-    /// Pulls pieces of an inline stream while the client takes them.
-    fn pull(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
-        let (iterator, context) = match self.streams.get(&key) {
-            Some(Stream::Inline(iterator, context)) => (
-                iterator.clone_ref(py),
-                context.as_ref().map(|context| context.clone_ref(py)),
-            ),
-            Some(Stream::Pool(flow)) => {
-                if let Some((conn, shared)) = batch.conn(key) {
-                    flow.taken(conn.has_room(shared));
-                }
-                return;
-            }
-            None => return self.attend(py, batch, key),
-        };
-        if self.hide_loop(py).is_err() {
-            return;
-        }
-        for _ in 0..PIECES {
-            let piece = stream::next(iterator.bind(py), context.as_ref());
-            let Some((conn, shared)) = batch.conn(key) else {
-                break;
-            };
-            match piece {
-                Ok(Piece::Data(data)) => {
-                    conn.stream(&data);
-                    if !conn.has_room(shared) {
-                        return;
-                    }
-                }
-                Ok(Piece::End) => {
-                    self.streams.remove(&key);
-                    stream::close(iterator.bind(py), context.as_ref());
-                    return self.end_stream(batch, key, true);
-                }
-                Err(error) => {
-                    self.streams.remove(&key);
-                    error.write_unraisable(py, Some(iterator.bind(py)));
-                    stream::close(iterator.bind(py), context.as_ref());
-                    return self.end_stream(batch, key, false);
-                }
-            }
-        }
-    }
-
-    fn end_stream(&mut self, batch: &mut Batch<'_, Message>, key: Key, complete: bool) {
-        let Some((conn, shared)) = batch.conn(key) else {
-            return;
-        };
-        if complete {
-            conn.end_stream(shared);
-            batch.advance(key);
-        } else {
-            conn.abort(shared);
-        }
-    }
-
-    /// Streams whose connection is gone: closed, and pool threads told to stop.
-    fn drop_orphans(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
-        if !std::mem::take(&mut batch.shared.orphans) || self.streams.is_empty() {
-            return;
-        }
-        let gone: Vec<Key> = self
-            .streams
-            .keys()
-            .copied()
-            .filter(|key| !batch.is_open(*key))
-            .collect();
-        for key in gone {
-            if let Some(Stream::Inline(iterator, context)) = self.streams.remove(&key) {
-                stream::close(iterator.bind(py), context.as_ref());
-            }
-        }
-    }
-
     /// While sync views run, the thread's running loop is hidden: `asyncio.run()` in one works as anywhere.
-    fn hide_loop(&mut self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn hide_loop(&mut self, py: Python<'_>) -> PyResult<()> {
         if let Some(host) = &self.host
             && self.hidden_loop.is_none()
             && host.is_here()
@@ -503,7 +453,7 @@ impl PyService {
         Ok(())
     }
 
-    fn show_loop(&mut self, py: Python<'_>) -> PyResult<()> {
+    pub(super) fn show_loop(&mut self, py: Python<'_>) -> PyResult<()> {
         if let (Some(host), Some(running)) = (&self.host, self.hidden_loop.take()) {
             host.show(py, running)?;
         }
@@ -511,6 +461,8 @@ impl PyService {
     }
 
     fn serve_attached(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
+        self.pulse.enter(Stage::Views);
+        self.stopwatch.forget();
         batch.shared.graveyard.clear();
         if self
             .table
@@ -526,6 +478,8 @@ impl PyService {
         }
         while let Some(key) = batch.next_ready() {
             if let Err(error) = self.handle(py, batch, key) {
+                self.open.forget(key);
+                self.give_up_socket(py, batch, key);
                 error.write_unraisable(py, None);
                 invoke::internal_error(&mut self.reply);
                 self.answer(py, batch, key, None);
@@ -542,12 +496,35 @@ impl Service for PyService {
     type Message = Message;
 
     fn serve(&mut self, batch: &mut Batch<'_, Message>) {
+        let _attached = Attached::begin();
         Python::attach(|py| {
             // A panic must not take the reactor with it: what was being answered gets a 500 and a closed connection.
             let caught = catch_unwind(AssertUnwindSafe(|| self.serve_attached(py, batch)));
             if caught.is_err() {
                 batch.fail_serving();
             }
+            self.pulse.enter(Stage::Outside);
         });
+    }
+}
+
+/// Logs that a route goes back to the pool; a log that fails must not fail the request.
+fn tell_demotion(py: Python<'_>, app: &App, plan: &Plan, demotion: &Demotion) {
+    let times: Vec<f64> = demotion.times.iter().map(Duration::as_secs_f64).collect();
+    let told = py.import("bustapi.kernel.execution").and_then(|module| {
+        module.call_method1(
+            "tell_demotion",
+            (
+                &app.object,
+                &plan.rule,
+                &plan.view,
+                times,
+                demotion.calls,
+                demotion.needed,
+            ),
+        )
+    });
+    if let Err(error) = told {
+        error.write_unraisable(py, None);
     }
 }

@@ -5,21 +5,26 @@
 //! mailbox and schedules one turn.
 
 use super::invoke::{self, Failed};
+use super::open::timed_out;
 use super::plan::{Plan, Steps};
+use super::pool::Ticket;
 use super::reply::{Reply, Rest};
 use super::response;
 use super::service::Message;
 use super::socket::Socket;
+use super::watchdog::Pulse;
 use crate::conn::Key;
 use crate::net::Mailbox;
 use crate::py::face::application::App;
+use crate::py::face::fate::Fate;
 use crate::py::face::state::RequestState;
 use crate::py::ffi::Context;
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PySet};
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
 
 /// The loop that hosts async views, and what is needed of asyncio.
@@ -34,11 +39,17 @@ pub struct LoopHost {
     /// Schedules one turn of the reactor that is this loop's guest.
     schedule: Py<PyAny>,
     eager: bool,
+    /// Of the reactor that is this loop's guest.
+    pulse: Arc<Pulse>,
 }
 
 impl LoopHost {
     /// Must be called on the loop's thread.
-    pub fn new(event_loop: &Bound<'_, PyAny>, schedule: Py<PyAny>) -> PyResult<Self> {
+    pub fn new(
+        event_loop: &Bound<'_, PyAny>,
+        schedule: Py<PyAny>,
+        pulse: Arc<Pulse>,
+    ) -> PyResult<Self> {
         let py = event_loop.py();
         let asyncio = py.import("asyncio")?;
         let events = py.import("asyncio.events")?;
@@ -51,6 +62,7 @@ impl LoopHost {
             tasks: PySet::empty(py)?.unbind(),
             schedule,
             eager: cfg!(Py_3_12),
+            pulse,
         })
     }
 
@@ -64,6 +76,7 @@ impl LoopHost {
             tasks: self.tasks.clone_ref(py),
             schedule: self.schedule.clone_ref(py),
             eager: self.eager,
+            pulse: Arc::clone(&self.pulse),
         }
     }
 
@@ -111,6 +124,33 @@ impl LoopHost {
         self.schedule.clone_ref(py)
     }
 
+    /// Has the loop call `call`: a function and its arguments.
+    pub fn call<'py>(
+        &self,
+        py: Python<'py>,
+        call: impl pyo3::call::PyCallArgs<'py>,
+    ) -> PyResult<()> {
+        self.call_in(py, call, &PyDict::new(py))
+    }
+
+    /// The same with options: `context`.
+    pub fn call_in<'py>(
+        &self,
+        py: Python<'py>,
+        call: impl pyo3::call::PyCallArgs<'py>,
+        options: &Bound<'py, PyDict>,
+    ) -> PyResult<()> {
+        let name = if self.is_here() {
+            intern!(py, "call_soon")
+        } else {
+            intern!(py, "call_soon_threadsafe")
+        };
+        self.event_loop
+            .bind(py)
+            .call_method(name, call, Some(options))
+            .map(drop)
+    }
+
     /// Starts a request's task from another reactor's thread.
     pub fn start_elsewhere(&self, py: Python<'_>, start: Start) -> PyResult<()> {
         let starter = Py::new(
@@ -129,6 +169,8 @@ impl LoopHost {
 /// A request whose view is a coroutine function.
 pub struct Start {
     pub key: Key,
+    pub ticket: Ticket,
+    pub handle: Arc<Handle>,
     pub app: Arc<App>,
     pub plan: Arc<Plan>,
     pub state: Py<RequestState>,
@@ -136,6 +178,52 @@ pub struct Start {
     /// Of a WebSocket's handshake.
     pub socket: Option<Py<Socket>>,
     pub mailbox: Arc<Mailbox<Message>>,
+}
+
+/// A task that may have to be stopped from the reactor of its request.
+#[derive(Default)]
+pub struct Handle(Mutex<Stand>);
+
+#[derive(Default)]
+enum Stand {
+    /// Not started yet, on the loop of another thread.
+    #[default]
+    Waiting,
+    Running(Py<PyAny>),
+    /// Stopped before it was started, or over.
+    Over,
+}
+
+impl Handle {
+    /// Cancels the task, on its own loop's thread.
+    pub fn cancel(&self, py: Python<'_>, host: &LoopHost) {
+        let stand = std::mem::replace(&mut *self.lock(), Stand::Over);
+        let Stand::Running(task) = stand else { return };
+        let cancelled = task
+            .getattr(py, intern!(py, "cancel"))
+            .and_then(|cancel| host.call(py, (cancel,)));
+        if let Err(error) = cancelled {
+            error.write_unraisable(py, None);
+        }
+    }
+
+    /// Returns whether the task is to be cancelled at once.
+    fn begin(&self, task: &Bound<'_, PyAny>) -> bool {
+        let mut stand = self.lock();
+        if matches!(*stand, Stand::Over) {
+            return true;
+        }
+        *stand = Stand::Running(task.clone().unbind());
+        false
+    }
+
+    fn end(&self) {
+        drop(std::mem::replace(&mut *self.lock(), Stand::Over));
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Stand> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Starts the task; called on the loop's own thread. `true`: it is done, and `reply` holds its answer. Else its
@@ -164,11 +252,15 @@ pub fn start(
             finish(py, &start.app, &start.plan, &state, &task, reply);
         }
         drop(task);
-        // Two references that `start` has itself: the state and its context's value.
-        release(&state, 3, reply);
+        // Three references that are known: this one, `start`'s and the reactor's; and the context's value.
+        release(&state, &start.context, 4, reply);
         return Ok(true);
     }
     host.tasks.bind(py).add(&task)?;
+    if start.handle.begin(&task) {
+        task.call_method0(intern!(py, "cancel"))?;
+    }
+    host.pulse.task_began();
     let options = PyDict::new(py);
     options.set_item(intern!(py, "context"), start.context.object())?;
     let done = Py::new(
@@ -176,6 +268,7 @@ pub fn start(
         Done {
             start: Some(start),
             tasks: host.tasks.clone_ref(py),
+            pulse: Arc::clone(&host.pulse),
             schedule,
         },
     )?;
@@ -233,6 +326,9 @@ fn finish(
             Ok(value) => invoke::bare_result(py, app, state, &value, reply)
                 .err()
                 .map(Failed::After),
+            Err(error) if is_cancelled(py, &error) && is_over(state, |fate| &fate.expired) => Some(
+                Failed::InView(timed_out(py, app, state).unwrap_or_else(|error| error)),
+            ),
             Err(error) => Some(Failed::InView(error)),
         },
         Steps::Hooks { .. } | Steps::Full | Steps::Socket => result
@@ -240,15 +336,37 @@ fn finish(
             .err()
             .map(Failed::Unanswered),
     };
-    let unhandled = failed.and_then(|failed| invoke::answer(py, app, state, failed, reply));
+    let unhandled = match failed {
+        // Nobody is there to be told, and nothing went wrong.
+        Some(Failed::InView(error) | Failed::Unanswered(error))
+            if is_cancelled(py, &error) && is_over(state, |fate| &fate.disconnected) =>
+        {
+            Some(error.into_value(py).into_any())
+        }
+        Some(failed) => invoke::answer(py, app, state, failed, reply),
+        None => None,
+    };
     invoke::end(py, app, state, unhandled);
 }
 
-fn release(state: &Bound<'_, RequestState>, held: isize, reply: &Reply) {
+fn is_over(
+    state: &Bound<'_, RequestState>,
+    of: impl Fn(&Fate) -> &std::sync::atomic::AtomicBool,
+) -> bool {
+    state
+        .try_borrow()
+        .is_ok_and(|state| of(state.fate()).load(Ordering::Relaxed))
+}
+
+fn is_cancelled(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<pyo3::exceptions::asyncio::CancelledError>(py)
+}
+
+fn release(state: &Bound<'_, RequestState>, context: &Context, held: isize, reply: &Reply) {
     if matches!(reply.rest, Rest::Stream(..)) {
         RequestState::outlive_turn(state);
     } else {
-        RequestState::release(state, held);
+        RequestState::release(state, context, held);
     }
 }
 
@@ -257,6 +375,7 @@ fn release(state: &Bound<'_, RequestState>, held: isize, reply: &Reply) {
 struct Done {
     start: Option<Start>,
     tasks: Py<PySet>,
+    pulse: Arc<Pulse>,
     schedule: Option<Py<PyAny>>,
 }
 
@@ -269,22 +388,26 @@ impl Done {
             let Some(start) = this.start.take() else {
                 return Ok(());
             };
+            this.pulse.task_ended();
             (start, this.tasks.clone_ref(py), this.schedule.take())
         };
+        start.handle.end();
         tasks.bind(py).discard(task)?;
         let mut reply = Box::new(Reply::default());
         let state = start.state.bind(py).clone();
         finish(py, &start.app, &start.plan, &state, task, &mut reply);
         // As above.
-        release(&state, 3, &reply);
+        release(&state, &start.context, 4, &reply);
         let Start {
             key,
+            ticket,
             mailbox,
             context,
             ..
         } = start;
         let message = Message::Reply {
             key,
+            ticket,
             reply,
             context: Some(context),
         };
@@ -318,12 +441,13 @@ impl Starter {
             };
             (this.host.clone_ref(py), begin)
         };
-        let (key, mailbox) = (begin.key, Arc::clone(&begin.mailbox));
+        let (key, ticket, mailbox) = (begin.key, begin.ticket, Arc::clone(&begin.mailbox));
         let context = begin.context.clone_ref(py);
         let mut reply = Box::new(Reply::default());
         match start(py, &host, begin, &mut reply, None) {
             Ok(true) => mailbox.send(Message::Reply {
                 key,
+                ticket,
                 reply,
                 context: Some(context),
             }),
@@ -333,6 +457,7 @@ impl Starter {
                 invoke::internal_error(&mut reply);
                 mailbox.send(Message::Reply {
                     key,
+                    ticket,
                     reply,
                     context: None,
                 });

@@ -73,13 +73,17 @@ class Proxy:
         environ["wsgi.input"].seek(0)
         if body or environ.get("CONTENT_LENGTH"):
             lines.append(f"Content-Length: {len(body)}")
-        lines.append("Connection: close")
         raw = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
-        with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
-            sock.sendall(raw)
-            response = http.client.HTTPResponse(sock, method=environ["REQUEST_METHOD"])
-            response.begin()
-            data = response.read()
+        response, data = self.exchange(environ["REQUEST_METHOD"], raw)
         headers = [(name, value) for name, value in response.getheaders() if name.lower() not in ADDED]
         start_response(f"{response.status} {response.reason}", headers)
         return [data]
+
+    def exchange(self, method: str, raw: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        """Send a request over a connection of its own; return the response and its body."""
+        raw = raw.replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+        with socket.create_connection(("127.0.0.1", self.port), 10) as sock:
+            sock.sendall(raw)
+            response = http.client.HTTPResponse(sock, method=method)
+            response.begin()
+            return response, response.read()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from .servers import Served, read_until, serving
+from .servers import Served, read_all, read_until, serving
 
 APP = """
     import asyncio
@@ -266,3 +268,56 @@ def test_two_pool_views_may_wait_for_each_other(tmp_path: Path) -> None:
     with serving(tmp_path, app) as served, ThreadPoolExecutor(2) as clients:
         answers = list(clients.map(lambda _: get(served, "/meet"), range(2)))
     assert answers == [(200, {"text": "met"})] * 2
+
+
+STREAMS = """
+from bustapi import BustAPI, Response
+
+app = BustAPI(__name__, execution="pool")
+
+
+@app.get("/lines/<int:count>")
+def lines(count):
+    def parts():
+        try:
+            for number in range(count):
+                yield f"{number:015}\\n" * 4096
+        finally:
+            print("a stream was closed", flush=True)
+
+    return Response(parts())
+
+
+@app.get("/quick")
+def quick():
+    return "quick"
+"""
+
+
+def test_clients_that_take_nothing_hold_no_thread_of_the_pool(tmp_path: Path) -> None:
+    count, stalled = 100, 6
+    with (
+        serving(tmp_path, STREAMS, run="pool_threads=2") as served,
+        contextlib.ExitStack() as held,
+    ):
+        clients = [held.enter_context(socket.socket()) for _ in range(stalled)]
+        for sock in clients:
+            # Before connecting, so that the window stays of this size.
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            sock.settimeout(10)
+            sock.connect(("127.0.0.1", served.port))
+            sock.sendall(f"GET /lines/{count} HTTP/1.0\r\n\r\n".encode())
+        for _ in range(10):
+            assert served.send(b"GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").endswith(
+                b"quick"
+            )
+        assert "closed" not in served.log()
+        expected = b"".join(b"%015d\n" % number * 4096 for number in range(count))
+        for sock in clients[1:]:
+            assert read_all(sock).partition(b"\r\n\r\n")[2] == expected
+        # The one that leaves without having taken all is told to stop where it is parked.
+        clients[0].close()
+        end = time.monotonic() + 10
+        while served.log().count("a stream was closed") < stalled and time.monotonic() < end:
+            time.sleep(0.02)
+        assert served.log().count("a stream was closed") == stalled

@@ -13,6 +13,7 @@ import pytest
 
 from run_helpers import eventually, script, started
 
+from . import conformance_more  # noqa: F401 - adds to the table
 from .conformance_cases import CASES, Case
 
 APP = (Path(__file__).parents[1] / "apps" / "probe_app.py").read_text().partition("if __name__")[0]
@@ -22,6 +23,18 @@ MORE = """
 @app.get("/host")
 def host() -> str:
     return request.host
+
+
+@app.get("/full/<int:code>")
+def full(code: int) -> Response:
+    return Response("a body", status=code)
+
+
+@app.get("/field")
+def field() -> Response:
+    response = Response("12345")
+    response.headers.add(request.args["name"], request.args["value"])
+    return response
 
 
 @app.get("/lies")
@@ -40,12 +53,18 @@ LAST = b"GET /stream HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 Connect = Callable[[], socket.socket]
 
 
-@pytest.fixture(scope="module", params=["tcp", "unix", "pieces"])
+# What carries the bytes, and in which pieces, says nothing about the interpreter: once is enough.
+ONCE = [pytest.param(name, marks=pytest.mark.load) for name in ("unix", "pieces")]
+
+
+@pytest.fixture(scope="module", params=["tcp", *ONCE])
 def door(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Connect, int]]:
     """How to connect, and how many bytes are sent at a time (0: all)."""
     folder = tmp_path_factory.mktemp("table")
+    (folder / "static").mkdir()
+    (folder / "static" / "file.txt").write_text("0123456789")
     if request.param == "unix":
         path = folder / "socket"
         command = script(folder, APP + MORE.format(host=f"unix:{path}"))
@@ -98,7 +117,7 @@ def test_the_table(door: tuple[Connect, int], case: Case) -> None:
 
 def test_the_table_is_of_some_size_and_names_each_case_once() -> None:
     names = [(case.rule, case.name) for case in CASES]
-    assert len(names) >= 120
+    assert len(names) >= 450
     assert len(set(names)) == len(names)
 
 

@@ -198,7 +198,7 @@ def test_handlers_come_back_and_the_application_can_run_again(tmp_path: Path) ->
 
 @pytest.mark.parametrize("asynchronous", ["", ASYNC], ids=["plain", "guest"])
 def test_threads_share_the_work(tmp_path: Path, asynchronous: str) -> None:
-    with started(served(tmp_path, "threads=2", APP + asynchronous), tmp_path) as server:
+    with started(served(tmp_path, "threads=2, execution='inline'", APP + asynchronous), tmp_path) as server:
         assert "2 threads share one GIL" in server.output or not sys._is_gil_enabled()  # type: ignore[attr-defined]
         with ThreadPoolExecutor(8) as clients:
             answers = list(clients.map(lambda _: server.get(), range(64)))

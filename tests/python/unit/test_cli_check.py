@@ -87,7 +87,7 @@ def route(report: dict[str, Any], rule: str) -> dict[str, Any]:
 
 def test_a_route_with_plain_hooks_is_native(report: dict[str, Any]) -> None:
     found = route(report, "/plain")
-    assert (found["verdict"], found["mode"], found["file"]) == ("native", "inline", "site_app.py")
+    assert (found["verdict"], found["mode"], found["file"]) == ("native", "auto", "site_app.py")
     source = textwrap.dedent(SITE).splitlines()
     assert source[found["line"] - 1] == '@app.get("/plain")'
     assert [reason["text"] for reason in found["reasons"]] == ["after hook Counter.count"]
@@ -149,7 +149,7 @@ def test_a_name_that_is_missing_here_is_a_finding(run: Run, tmp_path: Path) -> N
 
 def test_the_text_is_for_a_reader(run: Run) -> None:
     result = run("check", "site_app:app")
-    assert "  full pipeline (inline)   GET          /part/in  -> part.inside  [site_app.py:" in result.stdout
+    assert "  full pipeline (auto)     GET          /part/in  -> part.inside  [site_app.py:" in result.stdout
     assert result.stdout.endswith("2 native, 3 full pipeline, 1 not supported, of 6 routes\n")
 
 

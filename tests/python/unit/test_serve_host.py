@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import sys
 import threading
 import time
@@ -49,8 +50,9 @@ class FakeReactor:
 class FakePool:
     work: Callable[[FakePool], None] = staticmethod(lambda pool: pool.closed.wait(20))
 
-    def __init__(self, threads: int, queue: int) -> None:
+    def __init__(self, threads: int, queue: int, grow: Callable[[], None]) -> None:
         self.closed = threading.Event()
+        self.grow = grow
 
     def worker(self) -> None:
         FakePool.work(self)
@@ -59,12 +61,42 @@ class FakePool:
         self.closed.set()
 
 
+class FakeWatchdog:
+    """Reports what a test puts in, to the host's own thread."""
+
+    made: list[FakeWatchdog] = []
+
+    def __init__(self, limit: float | None) -> None:
+        self.limit = limit
+        self.reports: queue.Queue[tuple[str, int, int, float, int] | None] = queue.Queue()
+        self.watched: list[object] = []
+        self.made.append(self)
+
+    def add(self, reactor: object) -> int:
+        self.watched.append(reactor)
+        return len(self.watched) - 1
+
+    def remove(self, number: int) -> None:
+        self.watched[number] = None
+
+    def watch(self) -> tuple[str, int, int, float, int] | None:
+        return self.reports.get(timeout=20)
+
+    def is_still(self, number: int, beat: int) -> bool:
+        return True
+
+    def close(self) -> None:
+        self.reports.put(None)
+
+
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeReactor, "made", [])
     monkeypatch.setattr(FakeReactor, "behaviour", {})
     monkeypatch.setattr(bustapi._core, "Reactor", FakeReactor)
     monkeypatch.setattr(bustapi._core, "Pool", FakePool)
+    monkeypatch.setattr(FakeWatchdog, "made", [])
+    monkeypatch.setattr(bustapi._core, "Watchdog", FakeWatchdog)
     monkeypatch.setattr(bustapi._core, "Dispatcher", lambda app: app)
 
 
@@ -176,3 +208,98 @@ def test_a_system_without_threads_is_one_error(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(ServeError, match=r"^pool_threads: the system refused another thread"):
         host.__enter__()
     assert all(reactor.aborted for reactor in FakeReactor.made)
+
+
+class FakeListener:
+    def __init__(self) -> None:
+        self.copies: list[FakeListener] = []
+        self.closed = False
+
+    def duplicate(self) -> FakeListener:
+        self.copies.append(FakeListener())
+        return self.copies[-1]
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def report(what: str, number: int) -> None:
+    FakeWatchdog.made[0].reports.put((what, number, threading.get_ident(), 0.1, 1))
+
+
+def doors(threads: int = 1, **given: Any) -> tuple[ThreadHost, list[FakeListener]]:
+    listeners = [FakeListener() for _ in range(threads)]
+    settings = Settings.resolve({"threads": threads, "pool_threads": 2, "grace": 0.2, **given}, {})
+    return ThreadHost(object(), [[listener] for listener in listeners], settings), listeners  # type: ignore[list-item]
+
+
+def test_a_reactor_that_a_view_holds_gets_a_spare_until_it_is_free() -> None:
+    host, listeners = doors()
+    with host:
+        host.start(hosted=False)
+        report("view", 0)
+        until(lambda: "bustapi-spare-2" in names())
+        report("view", 0)
+        report("over", 0)
+        until(lambda: "bustapi-spare-2" not in names())
+        assert len(FakeReactor.made) == 2
+        assert FakeReactor.made[1].drained == [3600.0]
+        host.drain()
+    assert all(copy.closed for copy in listeners[0].copies[:1])
+    assert names() == []
+
+
+def test_a_spare_that_is_held_gets_a_spare_too_and_all_end_with_the_server() -> None:
+    host, _ = doors()
+    with host:
+        host.start(hosted=False)
+        report("view", 0)
+        until(lambda: "bustapi-spare-2" in names())
+        report("view", 1)
+        until(lambda: "bustapi-spare-3" in names())
+        host.drain()
+    assert [reactor.drained for reactor in FakeReactor.made] == [[0.2]] * 3
+    assert names() == []
+
+
+def test_there_is_no_spare_for_the_host_of_an_event_loop() -> None:
+    host, _ = doors(threads=2)
+    with host:
+        host.start(hosted=True)
+        report("view", 0)
+        report("view", 1)
+        until(lambda: "bustapi-spare-3" in names())
+        assert len(FakeReactor.made) == 3
+        assert FakeReactor.made[2].host_of is FakeReactor.made[0]
+        host.drain()
+    assert names() == []
+
+
+def test_the_pools_threads_come_when_they_are_needed() -> None:
+    host = make()
+    with host:
+        assert [name for name in names() if "pool" in name] == ["bustapi-pool-1"]
+        pool: Any = host._pool
+        pool.grow()
+        assert [name for name in names() if "pool" in name] == ["bustapi-pool-1", "bustapi-pool-2"]
+        host.drain()
+    assert names() == []
+
+
+def test_what_was_chosen_for_the_run_is_told_to_the_application_and_taken_back() -> None:
+    class App:
+        pass
+
+    app: Any = App()
+    host = ThreadHost(app, [[]], Settings.resolve({"execution": "pool", "view_timeout": 2, "grace": 0.2}, {}))
+    assert (app._run_execution, app._run_view_timeout) == ("pool", 2.0)
+    with host:
+        host.drain()
+    assert vars(app) == {}

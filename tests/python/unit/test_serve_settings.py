@@ -50,7 +50,14 @@ def test_text_is_parsed_into_the_settings_type() -> None:
     "name",
     sorted(
         Settings.names()
-        - {"host", "max_body", "max_requests_per_connection", "trusted_hosts", "proxy_protocol"}
+        - {
+            "host",
+            "max_body",
+            "max_requests_per_connection",
+            "trusted_hosts",
+            "proxy_protocol",
+            "cancel_on_disconnect",
+        }
     ),
 )
 def test_every_setting_refuses_what_is_none_of_its_values(name: str) -> None:

@@ -119,7 +119,8 @@ def test_console_is_refused() -> None:
 
 def test_hidden_frames() -> None:
     def hidden() -> None:
-        __traceback_hide__ = True  # noqa: F841 - read from the frame
+        __traceback_hide__ = True
+        assert __traceback_hide__  # It is read from the frame.
         raise ValueError
 
     try:

@@ -17,6 +17,7 @@ from .pipeline import (
     full_dispatch_async,
     process_response,
     session_varies,
+    timed_out,
 )
 from .planning import describe, needs_loop, table
 from .sockets import match_socket, socket_dispatch, socket_dispatch_async
@@ -42,4 +43,5 @@ __all__ = [
     "socket_dispatch",
     "socket_dispatch_async",
     "table",
+    "timed_out",
 ]

@@ -64,7 +64,21 @@ def make_request_context(app: Flask, state: RequestState) -> NativeRequestContex
     return NativeRequestContext(app, state)
 
 
-class NativeAppContext(AppContext):
+class _OfRequest:
+    """What both contexts have in common."""
+
+    _cv_tokens: list[t.Any]
+
+    def leave(self) -> bool:
+        """Take back the request's own push; return whether it was the last one."""
+        tokens = self._cv_tokens
+        if _THE_REQUEST not in tokens:
+            return False
+        tokens.remove(_THE_REQUEST)
+        return not tokens
+
+
+class NativeAppContext(_OfRequest, AppContext):
     """The application context of a request of the server.
 
     Args:
@@ -89,10 +103,6 @@ class NativeAppContext(AppContext):
     def url_adapter(self, value: t.Any) -> None:
         self._adapter = value
 
-    def leave(self) -> bool:
-        """Take back the request's own push; return whether it was the last one."""
-        return _leave(self._cv_tokens)
-
     def finish(self, exc: BaseException | None) -> None:
         """The request is over: run the teardown functions unless the context is still pushed.
 
@@ -105,7 +115,7 @@ class NativeAppContext(AppContext):
                 appcontext_popped.send(self.app, _async_wrapper=self.app.ensure_sync)
 
 
-class NativeRequestContext(RequestContext):
+class NativeRequestContext(_OfRequest, RequestContext):
     """The context of a request of the server: session and URL adapter are made when they are first used.
 
     Args:
@@ -174,10 +184,6 @@ class NativeRequestContext(RequestContext):
             pushed.push()
         self._cv_tokens.append((_cv_request.set(self), pushed))
 
-    def leave(self) -> bool:
-        """Take back the request's own push; return whether it was the last one."""
-        return _leave(self._cv_tokens)
-
     def finish(self, exc: BaseException | None) -> None:
         """The request is over: run the teardown functions unless the context is still pushed.
 
@@ -196,10 +202,3 @@ class NativeRequestContext(RequestContext):
 
     def _forget_request(self, top: RequestContext) -> None:
         """There is no cycle to break: the request refers to the state, which forgets what was made from it."""
-
-
-def _leave(tokens: list[t.Any]) -> bool:
-    if _THE_REQUEST not in tokens:
-        return False
-    tokens.remove(_THE_REQUEST)
-    return not tokens

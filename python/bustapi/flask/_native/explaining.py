@@ -17,12 +17,15 @@ from .planning import (
     _SIGNALS,
     _STEPS,
     _STOCK,
+    _STOCK_CONTEXTS,
     _STOCK_MAKING,
     _STOCK_SESSION,
     _blueprints,
     _is_stock_session,
+    _makes_requests_late,
     describe,
     is_served_natively,
+    proxies,
 )
 
 if t.TYPE_CHECKING:
@@ -49,7 +52,7 @@ class Way(t.NamedTuple):
     """How the requests of a rule are run."""
 
     verdict: Verdict
-    #: `inline`, `pool` or `task`.
+    #: `auto`, `inline`, `pool` or `task`.
     mode: str
     reasons: list[Reason]
 
@@ -77,12 +80,17 @@ def explain(app: Flask, rule: t.Any) -> Way:
         return Way("pipeline", "inline", [Reason(text)])
     spec = describe(app, rule)
     if not is_served_natively(app):
-        return Way("pipeline", "pool" if spec.mode == "pool" else "inline", list(_replaced(app, _DOOR)))
+        return Way("pipeline", spec.mode, [*_replaced(app, _DOOR), *_contexts()])
     # Replaced handlers are called by name in the pipeline of functions, but not in that of coroutines.
     steps = _STEPS if spec.mode != "task" and not iscoroutinefunction(view) else (*_STEPS, *_HANDLERS)
     found = [*_replaced(app, steps), *_around(app, rule), *_responses(app)]
+    believed = proxies(app)
+    if believed is not None:
+        names = ("x_for", "x_proto", "x_host", "x_port", "x_prefix")
+        numbers = ", ".join(f"{name}={number}" for name, number in zip(names, believed) if number)
+        found.insert(0, Reason(f"ProxyFix({numbers}) is applied by the server"))
     if spec.bare:
-        return Way("native", spec.mode, [])
+        return Way("native", spec.mode, found if believed is not None else [])
     if spec.hooks_only:
         hooks = [Reason(f"{kind} hook {_name(hook)}", hook) for kind, hook in _hooks(spec)]
         return Way("native", spec.mode, [*hooks, *found])
@@ -107,6 +115,12 @@ def _replaced(app: Flask, names: tuple[str, ...]) -> Iterator[Reason]:
             yield Reason(f"{cls.__name__}.{name} overrides Flask's", getattr(cls, name))
 
 
+def _contexts() -> Iterator[Reason]:
+    for (cls, name), stock in _STOCK_CONTEXTS.items():
+        if getattr(cls, name) is not stock:
+            yield Reason(f"{cls.__qualname__}.{name} is replaced", getattr(cls, name))
+
+
 def _around(app: Flask, rule: t.Any) -> Iterator[Reason]:
     for signal in _SIGNALS:
         if signal.receivers:
@@ -129,6 +143,9 @@ def _around(app: Flask, rule: t.Any) -> Iterator[Reason]:
             if getattr(cls, name, None) is not _STOCK_SESSION[name]
         )
         yield Reason(f"session_interface is a {cls.__module__}.{cls.__qualname__}", next(changed, None))
+    if not _makes_requests_late(app.request_class):
+        made = app.request_class
+        yield Reason(f"request_class is {made.__module__}.{made.__qualname__}", made.__init__)
 
 
 def _responses(app: Flask) -> Iterator[Reason]:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import typing as t
 
-from ...kernel.aio import is_coroutine_function
 from ...kernel.plan import Rendered
-from ...werkzeug.exceptions import BadRequestKeyError, InternalServerError
+from ...werkzeug.exceptions import BadRequestKeyError, GatewayTimeout, InternalServerError
 from ...werkzeug.routing import RoutingException
 from .._dispatch import _is_http_exception
+from ..globals import _cv_app, _cv_request
 from ..sessions import NullSession, SecureCookieSession
 from ..signals import (
     appcontext_popped,
@@ -29,6 +29,8 @@ if t.TYPE_CHECKING:
     from ...kernel.plan import RequestState
     from ...werkzeug.exceptions import HTTPException
     from ..app import Flask
+    from ..ctx import RequestContext
+    from ..sessions import SessionMixin
     from ..wrappers import Request, Response
     from .contexts import NativeRequestContext
 
@@ -39,7 +41,7 @@ def full_dispatch(app: Flask, state: RequestState) -> Rendered:
     Raises:
         BaseException: What the application let through (its own 500 handling in debug mode, a teardown function).
     """
-    if not is_served_natively(app):
+    if not is_served_natively(app) or ("wsgi_app" in app.__dict__ and not state.is_fixed):
         return call_application(app, state)
     failure: BaseException | None = None
     try:
@@ -47,12 +49,13 @@ def full_dispatch(app: Flask, state: RequestState) -> Rendered:
             _enter(app, state)
             response = app.full_dispatch_request()
         except Exception as error:
+            # Told to the teardown functions also if what handles it raises something else.
             failure = error
             response = app.handle_exception(error)
+        except BaseException as error:
+            failure = error
+            raise
         return render(app, state, response)
-    except BaseException as error:
-        failure = error
-        raise
     finally:
         if failure is not None and app.should_ignore_error(failure):
             failure = None
@@ -84,6 +87,11 @@ def answer_error(
             return app.finalize_request(app.handle_user_exception(raised)), None
         except Exception as unhandled:
             return app.handle_exception(unhandled), unhandled
+
+
+def timed_out(app: Flask, state: RequestState) -> GatewayTimeout:
+    """Return what answers a request whose view's time is up."""
+    return GatewayTimeout()
 
 
 def process_response(app: Flask, state: RequestState, response: Response) -> Response:
@@ -155,14 +163,14 @@ async def full_dispatch_async(app: Flask, state: RequestState) -> Rendered:
     failure: BaseException | None = None
     try:
         try:
-            response = await _respond(app, _enter(app, state))
+            response = await respond_async(app, _enter(app, state), state)
         except Exception as error:
             failure = error
-            response = await _handle_exception(app, state.request_context, error)
+            response = await handle_exception_async(app, state.request_context, error)
+        except BaseException as error:
+            failure = error
+            raise
         return render(app, state, response)
-    except BaseException as error:
-        failure = error
-        raise
     finally:
         if failure is not None and app.should_ignore_error(failure):
             failure = None
@@ -171,7 +179,13 @@ async def full_dispatch_async(app: Flask, state: RequestState) -> Rendered:
 
 async def _call(function: Callable[..., t.Any], *args: t.Any, **kwargs: t.Any) -> t.Any:
     value = function(*args, **kwargs)
-    return await value if is_coroutine_function(function) else value
+    # Asked of the value: a plain function around a coroutine function returns an awaitable too.
+    return await value if _is_awaitable(value) else value
+
+
+def _is_awaitable(value: t.Any) -> bool:
+    # Not `inspect.isawaitable`, which also takes generators that were made into coroutines by hand.
+    return value is not None and hasattr(type(value), "__await__")
 
 
 async def _send(signal: t.Any, app: Flask, **kwargs: t.Any) -> None:
@@ -186,7 +200,14 @@ def _as_coroutine_function(function: Callable[..., t.Any]) -> Callable[..., t.An
     return call
 
 
-async def _respond(app: Flask, context: NativeRequestContext) -> Response:
+async def respond_async(app: Flask, context: RequestContext, state: RequestState | None = None) -> Response:
+    """Do what `Flask.full_dispatch_request` does.
+
+    Args:
+        app: The application.
+        context: The request's context, pushed.
+        state: The request as the server has it, if it does: then its time may be up.
+    """
     if not app._got_first_request:
         app._got_first_request = True
     request = context.request
@@ -197,7 +218,23 @@ async def _respond(app: Flask, context: NativeRequestContext) -> Response:
             value = await _dispatch(app, request)
     except Exception as error:
         value = await _handle_user_exception(app, request, error)
+    except BaseException as error:
+        if state is None or not (state.expired and _take_cancellation(error)):
+            raise
+        value = await _handle_user_exception(app, request, timed_out(app, state))
     return await _finalize(app, context, value)
+
+
+def _take_cancellation(error: BaseException) -> bool:
+    """Return whether a task was cancelled; what it does from now on is not."""
+    import asyncio
+
+    if not isinstance(error, asyncio.CancelledError):
+        return False
+    uncancel = getattr(asyncio.current_task(), "uncancel", None)
+    if uncancel is not None:  # 3.11
+        uncancel()
+    return True
 
 
 async def _preprocess(app: Flask, request: Request) -> t.Any:
@@ -223,23 +260,30 @@ async def _dispatch(app: Flask, request: Request) -> t.Any:
 
 
 async def _finalize(
-    app: Flask, context: NativeRequestContext, value: t.Any, *, from_handler: bool = False
+    app: Flask, context: RequestContext, value: t.Any, *, from_handler: bool = False
 ) -> Response:
     response = app.make_response(value)
     try:
-        for function in context._after_request_functions:
-            response = await _call(function, response)
-        for name in (*context.request.blueprints, None):
-            for function in reversed(app.after_request_funcs.get(name, ())):
-                response = await _call(function, response)
-        interface = app.session_interface
-        if not interface.is_null_session(context._session):
-            interface.save_session(app, context._session, response)
+        # All of the functions or none: when one fails, the response is what it was before the first.
+        response = await _process_response(app, context, response)
         await _send(request_finished, app, response=response)
     except Exception:
         if not from_handler:
             raise
         app.logger.exception("Request finalizing failed with an error while handling an error")
+    return response
+
+
+async def _process_response(app: Flask, context: RequestContext, response: Response) -> Response:
+    for function in context._after_request_functions:
+        response = await _call(function, response)
+    for name in (*context.request.blueprints, None):
+        for function in reversed(app.after_request_funcs.get(name, ())):
+            response = await _call(function, response)
+    interface = app.session_interface
+    session = t.cast("SessionMixin", context._session)
+    if not interface.is_null_session(session):
+        interface.save_session(app, session, response)
     return response
 
 
@@ -258,7 +302,14 @@ async def _handle_user_exception(app: Flask, request: Request, error: Exception)
     raise error
 
 
-async def _handle_exception(app: Flask, context: NativeRequestContext, error: Exception) -> Response:
+async def handle_exception_async(app: Flask, context: RequestContext, error: Exception) -> Response:
+    """Do what `Flask.handle_exception` does.
+
+    Args:
+        app: The application.
+        context: The request's context.
+        error: What nothing handled.
+    """
     await _send(got_request_exception, app, exception=error)
     propagate = app.config["PROPAGATE_EXCEPTIONS"]
     if propagate is None:
@@ -276,15 +327,51 @@ async def _end(app: Flask, state: RequestState, error: BaseException | None) -> 
     context = state.peek("request_context")
     try:
         if context is not None and context.leave():
-            for name in (*context.request.blueprints, None):
-                for function in reversed(app.teardown_request_funcs.get(name, ())):
-                    await _call(function, error)
-            await _send(request_tearing_down, app, exc=error)
-            context.close_request()
+            await _end_request(app, context, error)
     finally:
         app_context = state.peek("app_context")
         if app_context is not None and app_context.leave():
-            for function in reversed(app.teardown_appcontext_funcs):
-                await _call(function, error)
-            await _send(appcontext_tearing_down, app, exc=error)
+            await _end_app_context(app, error)
+            await _send(appcontext_popped, app)
+
+
+async def _end_request(app: Flask, context: RequestContext, error: BaseException | None) -> None:
+    for name in (*context.request.blueprints, None):
+        for function in reversed(app.teardown_request_funcs.get(name, ())):
+            await _call(function, error)
+    await _send(request_tearing_down, app, exc=error)
+    close = getattr(context.request, "close", None)
+    if close is not None:
+        close()
+
+
+async def _end_app_context(app: Flask, error: BaseException | None) -> None:
+    for function in reversed(app.teardown_appcontext_funcs):
+        await _call(function, error)
+    await _send(appcontext_tearing_down, app, exc=error)
+
+
+async def pop_async(app: Flask, context: RequestContext, error: BaseException | None) -> None:
+    """Pop a context, awaiting the teardown functions.
+
+    Args:
+        app: The application.
+        context: The context on top.
+        error: What ended the request.
+    """
+    if len(context._cv_tokens) != 1:
+        # A body that is generated within the context keeps it.
+        context.pop(error)
+        return
+    try:
+        await _end_request(app, context, error)
+    finally:
+        token, below = context._cv_tokens.pop()
+        _cv_request.reset(token)
+        context._forget_request(context)
+        if below is not None:
+            try:
+                await _end_app_context(app, error)
+            finally:
+                _cv_app.reset(below._cv_tokens.pop())
             await _send(appcontext_popped, app)

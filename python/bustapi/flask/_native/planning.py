@@ -5,12 +5,14 @@ from __future__ import annotations
 import sys
 import typing as t
 
-from ...kernel.aio import is_coroutine_function
+from ...kernel.aio import is_coroutine_function, wraps_coroutine
 from ...kernel.plan import JsonStyle, Mode, Spec, Table
 from ...kernel.websocket import SocketView
 from ...werkzeug.datastructures import Headers
+from ...werkzeug.middleware.proxy_fix import ProxyFix
 from .. import signals
 from ..app import Flask
+from ..ctx import AppContext, RequestContext
 from ..helpers import _split_blueprint_path
 from ..json.provider import DefaultJSONProvider
 from ..sessions import SecureCookieSessionInterface
@@ -21,7 +23,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 #: Replaced, the application has to be called as a WSGI application.
-_DOOR = ("__call__", "wsgi_app", "request_context", "app_context")
+_DOOR = ("wsgi_app", "__call__", "request_context", "app_context", "create_url_adapter")
 #: Replaced, the pipeline has to call them.
 _STEPS = (
     "full_dispatch_request",
@@ -34,11 +36,24 @@ _STEPS = (
     "do_teardown_appcontext",
     "ensure_sync",
     "async_to_sync",
-    "create_url_adapter",
+    "should_ignore_error",
 )
 #: Called by name wherever an exception is answered, but not by the pipeline that runs as a coroutine.
 _HANDLERS = ("handle_user_exception", "handle_http_exception", "handle_exception")
+_FIX, _REAL_VALUE = ProxyFix.__call__, ProxyFix._get_real_value
 _STOCK = {name: getattr(Flask, name) for name in (*_DOOR, *_STEPS, *_HANDLERS)}
+
+#: Replaced on the class, contexts have to be made and pushed as the class says.
+_STOCK_CONTEXTS = {
+    (cls, name): getattr(cls, name)
+    for cls, names in (
+        (RequestContext, ("__init__", "push", "pop", "match_request")),
+        (AppContext, ("__init__", "push", "pop")),
+    )
+    for name in names
+}
+#: What an application is made of, each of which its class may say anew.
+_PARTS = ("session_interface", "request_class", "response_class", "app_ctx_globals_class")
 
 _PROVIDER_METHODS = ("response", "dumps", "default", "_prepare_response_obj")
 _STOCK_PROVIDER = {name: getattr(DefaultJSONProvider, name) for name in _PROVIDER_METHODS}
@@ -64,6 +79,7 @@ _SESSION_METHODS = (
     "should_set_cookie",
     "is_null_session",
     "make_null_session",
+    "get_cookie_name",
     "session_class",
 )
 _STOCK_SESSION = {name: getattr(SecureCookieSessionInterface, name) for name in _SESSION_METHODS}
@@ -86,14 +102,20 @@ def table(app: Flask) -> Table:
     interface = app.session_interface
     stock_session = _is_stock_session(interface)
     by_host = url_map.host_matching or app.subdomain_matching or any(_has_domain(app, rule) for rule in rules)
+    believed = proxies(app)
     return Table(
         rules=rules,
         router=url_map.native_router(),
         json=_json_style(app),
-        unmatched_mode=_execution(app, None),
-        host_matching=by_host,
+        # Through the wrapper an async view is waited for: not on a reactor's thread.
+        unmatched_mode="pool" if believed is not None and needs_loop(app) else _execution(app, None),
+        host_matching=by_host or believed is not None,
         watch=list(_watched(app)),
-        receivers=[t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS],
+        receivers=[
+            *(t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS),
+            # Shared by applications, so that no application's counter can be told of what is assigned to it.
+            *([vars(interface)] if hasattr(interface, "__dict__") else ()),
+        ],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
         session_is_json=stock_session and interface._core_signer(app) is not None,  # type: ignore[attr-defined]
         response_class=app.response_class if is_stock_response(app.response_class) else None,
@@ -103,6 +125,7 @@ def table(app: Flask) -> Table:
         request_class=app.request_class if _is_stock_request(app.request_class) else None,
         json_body_limit=_json_body_limit(app),
         headers_class=Headers if _makes_plain_responses(app) else None,
+        proxies=believed,
         # Where a WSGI middleware stands in front, a handshake must not pass by it.
         sockets=is_served_natively(app) and any(rule.websocket for rule in rules),
     )
@@ -110,6 +133,17 @@ def table(app: Flask) -> Table:
 
 def describe(app: Flask, rule: t.Any) -> Spec:
     """Return how the requests of a rule are run."""
+    spec = _describe(app, rule)
+    if spec.socket:
+        # It lives for as long as its client wants, and is told of the client's departure by the socket.
+        return spec._replace(timeout=None, cancels=False)
+    return spec._replace(
+        timeout=_chosen(app, rule, "view_timeout"),
+        cancels=_chosen(app, rule, "cancel_on_disconnect"),
+    )
+
+
+def _describe(app: Flask, rule: t.Any) -> Spec:
     view = app.view_functions.get(rule.endpoint)
     if isinstance(view, SocketView):
         # Whatever the hooks are: they run where the view does.
@@ -128,8 +162,15 @@ def describe(app: Flask, rule: t.Any) -> Spec:
     hooks = (*before, *after, *teardown, *app.teardown_appcontext_funcs)
 
     is_async = is_coroutine_function(view)
+    if (
+        not is_async
+        and any(map(is_coroutine_function, hooks))
+        and (mode != "inline" or wraps_coroutine(view))
+    ):
+        # The view may block, which a task must not: in the pool it does, and each hook is waited for there.
+        return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
     if is_async or any(map(is_coroutine_function, hooks)):
-        if _is_stock(app, (*_DOOR, *_STEPS, *_HANDLERS)):
+        if is_served_natively(app) and _is_stock(app, (*_STEPS, *_HANDLERS)):
             alone = (
                 not hooks
                 and _is_simple(app, rule)
@@ -140,7 +181,15 @@ def describe(app: Flask, rule: t.Any) -> Spec:
         # A replaced step is a plain function, which can only wait for the coroutine: not on a reactor's thread.
         return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
 
-    if not _is_simple(app, rule) or app.teardown_appcontext_funcs or not _is_stock(app, (*_DOOR, *_STEPS)):
+    if wraps_coroutine(view):
+        # It waits for the coroutine, which needs the thread of the event loop.
+        mode = "pool"
+    if (
+        not _is_simple(app, rule)
+        or app.teardown_appcontext_funcs
+        or not is_served_natively(app)
+        or not _is_stock(app, _STEPS)
+    ):
         return Spec(view, mode, bare=False, hooks_only=False, automatic_options=automatic)
     bare = not hooks and _makes_plain_responses(app)
     return Spec(view, mode, bare, True, before, after, teardown, automatic)
@@ -148,7 +197,38 @@ def describe(app: Flask, rule: t.Any) -> Spec:
 
 def is_served_natively(app: Flask) -> bool:
     """Return whether the server may call the application's steps, and not only its WSGI interface."""
-    return _is_stock(app, _DOOR)
+    return (_is_stock(app, _DOOR) or (_is_stock(app, _DOOR[1:]) and proxies(app) is not None)) and all(
+        getattr(cls, name) is stock for (cls, name), stock in _STOCK_CONTEXTS.items()
+    )
+
+
+def proxies(app: Flask) -> tuple[int, int, int, int, int] | None:
+    """Return how many proxies are believed by a stock `ProxyFix` that is all there is around the application.
+
+    Args:
+        app: The application.
+
+    Returns:
+        The numbers for `X-Forwarded-For`, `-Proto`, `-Host`, `-Port` and `-Prefix`; None if it is wrapped in nothing
+        or in something else.
+    """
+    fix = app.__dict__.get("wsgi_app")
+    if type(fix) is not ProxyFix or app.url_map.host_matching:
+        return None
+    inner = fix.app
+    if (
+        getattr(inner, "__self__", None) is not app
+        or getattr(inner, "__func__", None) is not _STOCK["wsgi_app"]
+    ):
+        return None
+    if (
+        ProxyFix.__call__ is not _FIX
+        or ProxyFix._get_real_value is not _REAL_VALUE
+        or "_get_real_value" in vars(fix)
+    ):
+        return None
+    numbers = (fix.x_for, fix.x_proto, fix.x_host, fix.x_port, fix.x_prefix)
+    return numbers if all(type(number) is int and number >= 0 for number in numbers) else None
 
 
 def needs_loop(app: Flask) -> bool:
@@ -177,7 +257,13 @@ def _is_simple(app: Flask, rule: t.Any) -> bool:
         and not any(app.url_value_preprocessors.get(name) for name in (None, *_blueprints(rule)))
         and app.config["TRUSTED_HOSTS"] is None
         and _is_stock_session(app.session_interface)
+        and _makes_requests_late(app.request_class)
     )
+
+
+def _makes_requests_late(cls: type) -> bool:
+    """Whether nobody sees that a request is made when it is first used."""
+    return all(getattr(cls, name) is _STOCK_REQUEST[name] for name in ("__init__", "__new__"))
 
 
 def _is_stock_request(cls: type) -> bool:
@@ -237,8 +323,16 @@ def _json_style(app: Flask) -> JsonStyle | None:
 
 
 def _execution(app: Flask, rule: t.Any) -> Mode:
-    chosen = getattr(rule, "execution", None) or getattr(app, "execution", None)
-    return "pool" if chosen == "pool" else "inline"
+    mode: Mode = _chosen(app, rule, "execution") or "auto"
+    return mode
+
+
+def _chosen(app: Flask, rule: t.Any, name: str) -> t.Any:
+    """What a route asks for, or else who runs the server, or else the application."""
+    for value in (getattr(rule, name, None), app.__dict__.get(f"_run_{name}"), getattr(app, name, None)):
+        if value is not None:
+            return value
+    return None
 
 
 def _has_domain(app: Flask, rule: t.Any) -> bool:
@@ -268,8 +362,12 @@ def _handlers(app: Flask) -> Iterator[Callable[..., t.Any]]:
 
 
 def _watched(app: Flask) -> Iterator[tuple[type, str]]:
-    for name in _STOCK:
+    for name in (*_STOCK, *_PARTS):
         yield type(app), name
+    if "wsgi_app" in app.__dict__:
+        yield ProxyFix, "__call__"
+        yield ProxyFix, "_get_real_value"
+    yield from _STOCK_CONTEXTS
     for name in (*READ_BY, *_MADE_BY):
         yield app.response_class, name
     for name in (*_PROVIDER_METHODS, "sort_keys", "ensure_ascii", "compact", "mimetype"):

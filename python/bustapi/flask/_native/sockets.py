@@ -31,11 +31,11 @@ from .pipeline import (
     _end,
     _enter,
     _finalize,
-    _handle_exception,
     _handle_user_exception,
     _preprocess,
     _send,
     end_request,
+    handle_exception_async,
 )
 
 if t.TYPE_CHECKING:
@@ -146,7 +146,7 @@ async def socket_dispatch_async(app: Flask, state: RequestState, socket: Socket)
             response = await _finalize(app, context, _refusal(value))
         except Exception as error:
             failure = error
-            response = await _handle_exception(app, state.request_context, error)
+            response = await handle_exception_async(app, state.request_context, error)
         return render(app, state, response)
     except BaseException as error:
         failure = error

@@ -37,6 +37,13 @@ class JSONProvider:
     def __setattr__(self, name: str, value: t.Any) -> None:
         # What the server writes on its own depends on attributes such as `sort_keys`.
         super().__setattr__(name, value)
+        self._changed()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        self._changed()
+
+    def _changed(self) -> None:
         try:
             self._app._generation.bump()
         except (AttributeError, ReferenceError):  # still being made, or used without an application

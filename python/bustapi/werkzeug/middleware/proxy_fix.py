@@ -48,6 +48,13 @@ class ProxyFix:
         self.x_port = x_port
         self.x_prefix = x_prefix
 
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        super().__setattr__(name, value)
+        # The server does the same by these numbers, where it serves the application directly.
+        generation = getattr(getattr(self.__dict__.get("app"), "__self__", None), "_generation", None)
+        if generation is not None:
+            generation.bump()
+
     def _get_real_value(self, trusted: int, value: str | None) -> str | None:
         """Return the value that the outermost trusted proxy appended; None if there are too few."""
         if not trusted or not value:

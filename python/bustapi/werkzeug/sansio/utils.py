@@ -110,7 +110,7 @@ def get_current_url(
         query_string: The query as sent.
     """
     plain = _plain_host.fullmatch(host) is not None
-    url = f"{scheme}://{host}/"
+    url = f"{scheme.lower()}://{host}/"
     if root_path is not None:
         mount = root_path.rstrip("/")
         if _plain_path.fullmatch(mount) is None:

@@ -109,6 +109,10 @@ class Response(_SansIOResponse):
             self.response = []
         elif isinstance(response, (str, bytes, bytearray)):
             self.set_data(response)
+        elif hasattr(type(response), "__aiter__"):
+            from ...kernel.pieces import AsyncPieces  # most applications have none
+
+            self.response = AsyncPieces(response)
         else:
             self.response = response
 

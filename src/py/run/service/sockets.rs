@@ -2,18 +2,29 @@
 
 use super::{Message, PyService};
 use crate::conn::{Batch, Body, Key, Phase, Request};
-use crate::py::face::application::App;
 use crate::py::face::state::{RequestState, internal};
-use crate::py::ffi::Context;
 use crate::py::run::link::Link;
 use crate::py::run::plan::{Mode, Plan};
-use crate::py::run::pool::Job;
+use crate::py::run::pool::{Job, Ticket};
 use crate::py::run::socket::Socket;
+use crate::py::run::waiter::Waiter;
+use crate::py::run::watchdog::Stage;
 use crate::ws::{Handshake, Refusal};
 use pyo3::intern;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+/// A WebSocket as the service knows it, until its view has returned and its connection is gone. It is no open request:
+/// it has no deadline, and a view is told of its client's departure by the socket and not by a cancellation.
+pub(super) struct OpenSocket {
+    link: Arc<Link>,
+    /// Of the handshake: the connection may have had other requests before it.
+    ticket: Ticket,
+    /// The request, while the view runs outside of the turn.
+    state: Option<Py<RequestState>>,
+}
 
 impl PyService {
     /// The plan of a handshake, whose rule the dialect finds; `None`: it is for no WebSocket of the application.
@@ -40,67 +51,85 @@ impl PyService {
     }
 
     /// Has a handshake's view run, where it can.
-    #[allow(clippy::too_many_arguments)]
     pub(super) fn begin_socket(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
-        key: Key,
-        app: Arc<App>,
-        plan: Arc<Plan>,
-        state: Bound<'_, RequestState>,
-        context: Context,
+        mut job: Job,
     ) -> PyResult<()> {
-        let Some(socket) = self.open_socket(py, batch, key, &state)? else {
-            self.answer(py, batch, key, None);
-            return Ok(());
-        };
-        match plan.mode {
-            Mode::Task if self.host.is_some() => {
-                let socket = Some(socket);
-                self.hand_to_loop(py, batch, key, app, plan, state, context, socket)?;
-            }
-            Mode::Pool if self.pool.is_some() => {
-                let job = Job {
-                    key,
-                    app,
-                    plan,
-                    state: state.unbind(),
-                    context,
-                    socket: Some(socket),
-                };
-                self.hand_to_pool(py, batch, key, job)?;
-            }
-            _ => {
-                // On the reactor's thread it would wait for messages that only the reactor brings.
-                self.settle_socket(py, batch, key)?;
-                return Err(internal(
-                    "a WebSocket's view needs an event loop (async def) or pool threads (def)",
-                ));
-            }
+        let (in_task, in_pool) = (job.plan.mode == Mode::Task, job.plan.mode == Mode::Pool);
+        if !(in_task && self.host.is_some() || in_pool && self.pool.is_some()) {
+            // On the reactor's thread it would wait for messages that only the reactor brings.
+            return Err(internal(
+                "a WebSocket's view needs an event loop (async def) or pool threads (def)",
+            ));
         }
-        Ok(())
+        let state = job.state.bind(py).clone();
+        job.socket = self.open_socket(py, batch, job.key, job.ticket, &state)?;
+        drop(state);
+        if job.socket.is_none() {
+            self.answer(py, batch, job.key, None);
+            return Ok(());
+        }
+        if in_task {
+            self.hand_to_loop(py, batch, job)
+        } else {
+            self.hand_to_pool(py, batch, job)
+        }
     }
 
-    /// The view has returned: what it sent goes out, and a handshake that it did not accept is its answer's.
-    pub(super) fn settle_socket(
+    /// The view of a handshake runs on.
+    pub(in crate::py::run) fn hold_socket(&mut self, key: Key, state: Py<RequestState>) {
+        if let Some(open) = self.sockets.get_mut(&key) {
+            open.state = Some(state);
+        }
+    }
+
+    /// The view has returned: what it sent goes out. `true`: it did not accept the handshake, which is to be answered.
+    pub(in crate::py::run) fn settle_socket(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
         key: Key,
-    ) -> PyResult<()> {
-        let Some(link) = self.sockets.get(&key).map(Arc::clone) else {
-            return Ok(());
+        ticket: Ticket,
+    ) -> bool {
+        let link = match self.sockets.get_mut(&key) {
+            Some(open) if open.ticket == ticket => {
+                drop(open.state.take());
+                Arc::clone(&open.link)
+            }
+            _ => return false,
         };
-        self.flush_socket(py, batch, key, &link)?;
-        let refused = batch
+        if let Err(error) = self.flush_socket(py, batch, key, &link) {
+            error.write_unraisable(py, None);
+        }
+        match batch.conn(key).map(|(conn, _)| conn.phase()) {
+            Some(Phase::Serving) => {
+                self.sockets.remove(&key);
+                link.end(py, VecDeque::new());
+                true
+            }
+            Some(_) => false,
+            None => {
+                self.sockets.remove(&key);
+                false
+            }
+        }
+    }
+
+    /// The view of a handshake cannot be run.
+    pub(in crate::py::run) fn give_up_socket(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+    ) {
+        let waits = batch
             .conn(key)
             .is_some_and(|(conn, _)| conn.phase() == Phase::Serving);
-        if refused {
-            self.sockets.remove(&key);
-            link.end(py, VecDeque::new());
+        if waits && let Some(open) = self.sockets.remove(&key) {
+            open.link.end(py, VecDeque::new());
         }
-        Ok(())
     }
 
     /// The socket that a handshake's view gets, or the handshake is refused: `reply` is then filled.
@@ -109,9 +138,10 @@ impl PyService {
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
         key: Key,
+        ticket: Ticket,
         state: &Bound<'_, RequestState>,
     ) -> PyResult<Option<Py<Socket>>> {
-        let (Some(mailbox), Some((conn, shared))) = (&self.mailbox, batch.conn(key)) else {
+        let Some((conn, shared)) = batch.conn(key) else {
             return Ok(None);
         };
         let read = {
@@ -129,7 +159,7 @@ impl PyService {
             Err(refusal) => {
                 self.reply.clear();
                 self.reply.status = refusal.status_hint();
-                self.reply.content_type = Some(b"text/plain; charset=utf-8");
+                self.reply.lines = b"Content-Type: text/plain; charset=utf-8\r\n";
                 self.reply.field(b"Sec-WebSocket-Version", b"13");
                 if refusal == Refusal::Version {
                     // RFC 9110 15.5.22.
@@ -143,10 +173,15 @@ impl PyService {
             }
         };
         conn.follow();
-        let mailbox = Arc::clone(mailbox);
+        let mailbox = Arc::clone(&self.mailbox);
         let link = Link::new(py, key, handshake, mailbox, self.host.as_ref(), shared);
         let link = Arc::new(link);
-        self.sockets.insert(key, Arc::clone(&link));
+        let open = OpenSocket {
+            link: Arc::clone(&link),
+            ticket,
+            state: None,
+        };
+        self.sockets.insert(key, open);
         Py::new(py, Socket { link }).map(Some)
     }
 
@@ -157,7 +192,7 @@ impl PyService {
         batch: &mut Batch<'_, Message>,
         key: Key,
     ) -> PyResult<()> {
-        let Some(link) = self.sockets.get(&key).map(Arc::clone) else {
+        let Some(link) = self.link(key) else {
             // Its view was told of its end.
             if let Some((conn, _)) = batch.conn(key) {
                 while conn.take_event().is_some() {}
@@ -169,8 +204,7 @@ impl PyService {
         };
         let woken = link.fill(conn);
         if !woken.is_empty() {
-            self.show_loop(py)?;
-            link.wake(py, woken, true);
+            self.wake(py, link.as_ref(), woken)?;
         }
         self.flush_socket(py, batch, key, &link)?;
         if !link.is_starved() {
@@ -186,7 +220,7 @@ impl PyService {
         batch: &mut Batch<'_, Message>,
         key: Key,
     ) -> PyResult<()> {
-        let Some(link) = self.sockets.get(&key).map(Arc::clone) else {
+        let Some(link) = self.link(key) else {
             return Ok(());
         };
         self.flush_socket(py, batch, key, &link)?;
@@ -208,33 +242,66 @@ impl PyService {
         };
         let woken = link.flush(conn, shared);
         if !woken.is_empty() {
-            self.show_loop(py)?;
-            link.wake(py, woken, true);
+            self.wake(py, link, woken)?;
             // What they sent meanwhile goes with this turn's write.
             if let Some((conn, shared)) = batch.conn(key) {
                 let more = link.flush(conn, shared);
-                link.wake(py, more, true);
+                if !more.is_empty() {
+                    self.wake(py, link, more)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// The same from where an error cannot be answered.
-    pub(super) fn attend(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>, key: Key) {
+    fn link(&self, key: Key) -> Option<Arc<Link>> {
+        self.sockets.get(&key).map(|open| Arc::clone(&open.link))
+    }
+
+    /// Has tasks go on; those of the reactor's own loop in this turn.
+    fn wake(&mut self, py: Python<'_>, link: &Link, waiters: Vec<Py<Waiter>>) -> PyResult<()> {
+        self.show_loop(py)?;
+        self.pulse.enter(Stage::Task);
+        link.wake(py, waiters, true);
+        self.pulse.enter(Stage::Views);
+        Ok(())
+    }
+
+    /// What `attend_socket` does, from where an error cannot be answered.
+    pub(in crate::py::run) fn attend(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+    ) {
         if let Err(error) = self.attend_socket(py, batch, key) {
             error.write_unraisable(py, None);
         }
     }
 
-    /// Sockets whose connection is gone.
+    /// Sockets whose connection is gone, in the handshake or later.
     pub(super) fn end_sockets(&mut self, py: Python<'_>, batch: &mut Batch<'_, Message>) {
         for (key, rest) in std::mem::take(&mut batch.shared.gone) {
-            if let Some(link) = self.sockets.remove(&key) {
-                if let Err(error) = self.show_loop(py) {
-                    error.write_unraisable(py, None);
+            let Some(link) = self.link(key) else {
+                continue;
+            };
+            match self.sockets.get(&key).and_then(|open| open.state.as_ref()) {
+                // It stays until its view has returned, which is not cancelled: it may have something to put away.
+                Some(state) => {
+                    if let Ok(state) = state.bind(py).try_borrow() {
+                        state.fate().disconnected.store(true, Ordering::Relaxed);
+                    }
                 }
-                link.end(py, rest);
+                None => {
+                    self.sockets.remove(&key);
+                }
             }
+            if let Err(error) = self.show_loop(py) {
+                error.write_unraisable(py, None);
+            }
+            self.pulse.enter(Stage::Task);
+            link.end(py, rest);
+            self.pulse.enter(Stage::Views);
         }
     }
 }

@@ -1,0 +1,355 @@
+"""Sync and async code in one application, in any order, and the event loops it runs on."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .servers import Served, serving
+
+MIXED = """
+    import asyncio
+    import contextvars
+    import sys
+    import threading
+
+    import anyio
+
+    from bustapi import Blueprint, BustAPI, Response, g, render_template_string, request
+    from bustapi.flask.views import MethodView
+
+    app = BustAPI(__name__)
+    variable = contextvars.ContextVar("variable", default="unset")
+    app.secret_key = "a key"
+
+    def task():
+        try:
+            return asyncio.current_task() is not None
+        except RuntimeError:
+            return False
+
+    mixed = Blueprint("mixed", __name__, url_prefix="/mixed")
+
+    @mixed.before_request
+    async def first():
+        variable.set("hook")
+        await asyncio.sleep(0)
+        g.steps = ["async before"]
+
+    @mixed.before_request
+    def second():
+        g.steps.append("sync before " + variable.get())
+
+    @mixed.after_request
+    def third(response):
+        g.steps.append("sync after")
+        response.headers["X-Steps"] = "; ".join(g.steps)
+        return response
+
+    @mixed.after_request
+    async def fourth(response):
+        await asyncio.sleep(0)
+        g.steps.append("async after")
+        return response
+
+    @mixed.teardown_request
+    async def last(error):
+        await asyncio.sleep(0)
+
+    @mixed.errorhandler(KeyError)
+    async def missing(error):
+        await asyncio.sleep(0)
+        return {"missing": str(error), "steps": g.steps}, 404
+
+    @mixed.errorhandler(ValueError)
+    def wrong(error):
+        return {"wrong": str(error), "task": task()}, 400
+
+    @mixed.get("/sync")
+    def sync():
+        g.steps.append("sync view")
+        return {"thread": threading.current_thread().name, "variable": variable.get()}
+
+    @mixed.get("/async")
+    async def asynchronous():
+        await asyncio.sleep(0)
+        g.steps.append("async view")
+        return {"task": task(), "variable": variable.get()}
+
+    @mixed.get("/sync-missing")
+    def sync_missing():
+        raise KeyError("sync")
+
+    @mixed.get("/async-missing")
+    async def async_missing():
+        await asyncio.sleep(0)
+        raise KeyError("async")
+
+    @mixed.get("/async-wrong")
+    async def async_wrong():
+        await asyncio.sleep(0)
+        raise ValueError("async")
+
+    app.register_blueprint(mixed)
+
+    class Item(MethodView):
+        async def get(self, number):
+            await asyncio.sleep(0)
+            return {"got": number}
+
+        async def put(self, number):
+            return {"put": number}
+
+    app.add_url_rule("/items/<int:number>", view_func=Item.as_view("item"))
+
+    @app.context_processor
+    def values():
+        return {"told": variable.get()}
+
+    @app.get("/template")
+    async def template():
+        variable.set("by the view")
+        await asyncio.sleep(0)
+        return render_template_string("{{ told }} {{ request.path }}")
+
+    @app.get("/first-line")
+    async def first_line():
+        name = asyncio.current_task().get_name()
+        return {"task": True, "same": asyncio.current_task() in asyncio.all_tasks()}
+
+    @app.get("/timeout")
+    async def timeout():
+        try:
+            if sys.version_info >= (3, 11):
+                async with asyncio.timeout(0.01):
+                    await asyncio.sleep(5)
+            else:
+                await asyncio.wait_for(asyncio.sleep(5), 0.01)
+        except asyncio.TimeoutError:
+            return {"timed": "out"}
+
+    @app.get("/group")
+    async def group():
+        async def double(n):
+            await asyncio.sleep(0)
+            assert request.path == "/group"
+            return 2 * n
+        if sys.version_info >= (3, 11):
+            async with asyncio.TaskGroup() as tasks:
+                made = [tasks.create_task(double(n)) for n in range(3)]
+            return [task.result() for task in made]
+        return await asyncio.gather(*(double(n) for n in range(3)))
+
+    @app.get("/anyio")
+    async def with_anyio():
+        found = []
+        async def add(n):
+            await anyio.sleep(0)
+            found.append(n)
+        async with anyio.create_task_group() as tasks:
+            for n in range(3):
+                tasks.start_soon(add, n)
+        with anyio.move_on_after(0.01) as scope:
+            await anyio.sleep(5)
+        name = await anyio.to_thread.run_sync(lambda: request.path)
+        return {"found": sorted(found), "moved": scope.cancelled_caught, "path": name}
+
+    @app.get("/runs")
+    def runs():
+        async def inner():
+            await asyncio.sleep(0)
+            return request.path
+        return {"ran": asyncio.run(inner())}
+
+    @app.get("/returns")
+    def returns():
+        async def later():
+            await asyncio.sleep(0)
+            return {"awaited": request.path}, 202
+        return later()
+
+    @app.get("/generates")
+    async def generates():
+        async def parts():
+            for n in range(3):
+                await asyncio.sleep(0)
+                yield f"{n} {request.path};"
+        return parts()
+
+    @app.get("/generates-in-a-sync-view")
+    def generates_too():
+        async def parts():
+            for n in range(3):
+                await asyncio.sleep(0.001)
+                yield b"%d;" % n
+        return Response(parts(), mimetype="text/plain", status=201)
+
+    @app.get("/generates-much")
+    async def much():
+        async def parts():
+            for n in range(300):
+                yield "x" * 10000
+        return Response(parts())
+
+    @app.get("/generates-and-fails")
+    async def fails():
+        async def parts():
+            yield "begun"
+            raise ValueError("a secret")
+        return Response(parts())
+"""
+
+
+def ask(served: Served, path: str, method: str = "GET") -> tuple[int, Any, dict[str, str]]:
+    connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+    try:
+        connection.request(method, path)
+        response = connection.getresponse()
+        body = response.read()
+        is_json = response.headers.get("Content-Type") == "application/json"
+        return response.status, json.loads(body) if is_json else body.decode(), dict(response.headers)
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_sync_and_async_mix_in_any_order(tmp_path: Path, loop: str) -> None:
+    pytest.importorskip("anyio")
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    with serving(tmp_path, MIXED, run=f"loop={loop!r}") as served:
+        status, body, headers = ask(served, "/mixed/sync")
+        assert (status, body["variable"]) == (200, "hook")
+        assert body["thread"].startswith("bustapi-pool")
+        steps = ["async before", "sync before hook", "sync view", "async after", "sync after"]
+        assert headers["X-Steps"] == "; ".join(steps)
+        status, body, headers = ask(served, "/mixed/async")
+        assert (status, body) == (200, {"task": True, "variable": "hook"})
+        assert headers["X-Steps"] == "; ".join(steps).replace("sync view", "async view")
+        for kind in ("sync", "async"):
+            status, body, headers = ask(served, f"/mixed/{kind}-missing")
+            assert (status, body["missing"]) == (404, repr(kind))
+            assert headers["X-Steps"].endswith("sync after")
+        assert ask(served, "/mixed/async-wrong")[:2] == (400, {"wrong": "async", "task": True})
+        assert ask(served, "/items/3")[:2] == (200, {"got": 3})
+        assert ask(served, "/items/3", "PUT")[:2] == (200, {"put": 3})
+        assert ask(served, "/template")[1] == "by the view /template"
+        assert ask(served, "/first-line")[1] == {"task": True, "same": True}
+        assert ask(served, "/timeout")[1] == {"timed": "out"}
+        assert ask(served, "/group")[1] == [0, 2, 4]
+        assert ask(served, "/anyio")[1] == {"found": [0, 1, 2], "moved": True, "path": "/anyio"}
+        assert ask(served, "/runs")[1] == {"ran": "/runs"}
+        assert ask(served, "/returns")[:2] == (202, {"awaited": "/returns"})
+        assert served.stop() == 0
+        assert "Traceback" not in served.log()
+
+
+def test_async_generators_are_bodies(tmp_path: Path) -> None:
+    pytest.importorskip("anyio")
+    with serving(tmp_path, MIXED) as served:
+        path = "/generates"
+        assert ask(served, path)[1] == f"0 {path};1 {path};2 {path};"
+        status, body, headers = ask(served, "/generates-in-a-sync-view")
+        assert (status, body) == (201, "0;1;2;")
+        assert headers["Content-Type"].startswith("text/plain")
+        assert ask(served, "/generates", "HEAD")[:2] == (200, "")
+        assert len(ask(served, "/generates-much")[1]) == 3_000_000
+        with pytest.raises((http.client.IncompleteRead, ConnectionResetError)):
+            ask(served, "/generates-and-fails")
+        served.wait_for("ValueError: a secret")
+        assert served.stop() == 0
+
+
+LOOPS = """
+    import asyncio
+
+    import httpx
+
+    from bustapi import BustAPI, loop_local, request
+
+    app = BustAPI(__name__)
+    closed = []
+    counts = {"inside": 0, "most": 0}
+
+    async def close(client):
+        await client.aclose()
+        print("closed a client", flush=True)
+
+    if PER_THREAD:
+        client = loop_local(httpx.AsyncClient, close=close)
+        lock = loop_local(asyncio.Lock)
+    else:
+        made = []
+        def client():
+            if not made:
+                made.append(httpx.AsyncClient())
+            return made[0]
+        the_lock = asyncio.Lock()
+        def lock():
+            return the_lock
+
+    @app.get("/plain")
+    def plain():
+        return "plain"
+
+    @app.get("/loop")
+    async def loop():
+        return {"loop": id(asyncio.get_running_loop())}
+
+    @app.get("/contends")
+    async def contends():
+        async with lock():
+            await asyncio.sleep(0)
+        return {"loop": id(asyncio.get_running_loop())}
+
+    @app.get("/asks")
+    async def asks():
+        answer = await client().get(request.host_url + "plain")
+        async with lock():
+            await asyncio.sleep(0)
+        return {"answer": answer.text, "loop": id(asyncio.get_running_loop())}
+"""
+
+
+@pytest.mark.load
+@pytest.mark.skipif(
+    sys.version_info < (3, 10), reason="a lock made at start-up belongs to a loop before 3.10"
+)
+@pytest.mark.parametrize("loops", ["one", "per-thread"])
+def test_one_client_and_one_contended_lock_with_four_threads(tmp_path: Path, loops: str) -> None:
+    """`BUSTAPI_TEST_REQUESTS=10000` makes as many as the issue asks for."""
+    pytest.importorskip("httpx")
+    requests = int(os.environ.get("BUSTAPI_TEST_REQUESTS", "1000"))
+    per_thread = loops == "per-thread"
+    with serving(
+        tmp_path, LOOPS.replace("PER_THREAD", str(per_thread)), run=f"threads=4, loops={loops!r}"
+    ) as served:
+
+        def client(number: int) -> set[int]:
+            found = set()
+            for batch in range(4):
+                connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=20)
+                for n in range(requests // 32):
+                    connection.request("GET", "/asks" if (n + batch) % 4 == 0 else "/contends")
+                    response = connection.getresponse()
+                    body = json.loads(response.read())
+                    assert response.status == 200
+                    assert body.get("answer", "plain") == "plain"
+                    found.add(body["loop"])
+                connection.close()
+            return found
+
+        with ThreadPoolExecutor(8) as clients:
+            loops_seen = set().union(*clients.map(client, range(8)))
+        assert len(loops_seen) == 1 if not per_thread else 1 < len(loops_seen) <= 4
+        assert served.stop() == 0
+        assert "Traceback" not in served.log()
+        if per_thread:
+            served.wait_for("closed a client")
