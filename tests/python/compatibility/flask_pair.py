@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import importlib
 import re
+import time
 import wsgiref.validate
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 from typing import Any, Callable, NamedTuple
 from unittest import mock
 
@@ -71,10 +73,19 @@ def normal(status: str, headers: list[tuple[str, str]], body: bytes) -> Answer:
     headers = [
         (name, "then" if name == "Date" and re.fullmatch(_TIME, value) else value) for name, value in headers
     ]
+    headers = [(name, _from_now(value) if name == "Expires" else value) for name, value in headers]
     headers = [
         (name, ", ".join(sorted(value.split(", "))) if name == "Allow" else value) for name, value in headers
     ]
     return Answer(status, headers, body)
+
+
+def _from_now(value: str) -> str:
+    """A time of today as how far away it is: two answers to one request may fall into two seconds."""
+    if not re.fullmatch(_TIME, value):
+        return value
+    away = parsedate_to_datetime(value).timestamp() - time.time()
+    return value if abs(away) > 86_400 else f"{round(away / 30) * 30} s from now"
 
 
 def ask(
