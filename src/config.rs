@@ -39,6 +39,8 @@ pub struct Config {
     pub max_connections: usize,
     /// Calls of Python views in one turn of a reactor.
     pub turn_budget: usize,
+    /// How long a reactor that was woken quickly polls before it sleeps; zero: it sleeps at once.
+    pub busy_poll: Duration,
     /// Who may say in whose name a request comes; `None`: nobody.
     pub proxies: Option<Proxies>,
     /// Whether connections of trusted peers begin with a preamble of the PROXY protocol.
@@ -96,6 +98,7 @@ impl Default for Config {
             max_waiting: 16_384,
             max_connections: 65_536,
             turn_budget: 256,
+            busy_poll: Duration::ZERO,
             proxies: None,
             proxy_protocol: false,
             trusted_hosts: None,

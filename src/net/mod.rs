@@ -7,6 +7,7 @@ mod socket;
 mod sys;
 #[cfg(test)]
 mod tests;
+mod waiting;
 mod wheel;
 
 pub use control::{Control, Mailbox};

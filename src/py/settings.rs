@@ -66,6 +66,7 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
         Ok(())
     };
     time("first_byte_timeout", &mut config.first_byte_timeout)?;
+    time("busy_poll", &mut config.busy_poll)?;
     time("head_timeout", &mut config.head_timeout)?;
     time("body_timeout", &mut config.body_timeout)?;
     time("keep_alive_timeout", &mut config.keep_alive_timeout)?;

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 ENV_PREFIX = "BUSTAPI_"
 
+#: Seconds; about what it takes to wake a thread that sleeps, and longer than a client on the same machine thinks.
+BUSY_POLL = 50e-6
+
 _KIB = 1024
 _MIB = 1024 * _KIB
 _GIB = 1024 * _MIB
@@ -176,6 +179,16 @@ class Settings:
         core=True,
     )
     turn_budget: int = _option(256, "int", "Views called in one turn of a reactor.", least=1, core=True)
+    busy_poll: float | None = _option(
+        None,
+        "float",
+        "How long a thread that was woken quickly polls before it sleeps. Unset: 50 µs, 0 with several threads.",
+        unit="seconds",
+        least=0.0,
+        most=0.01,
+        optional=True,
+        core=True,
+    )
     keep_alive_timeout: float = _option(
         75.0, "float", "How long an idle connection is kept.", unit="seconds", least=0.0, core=True
     )
@@ -440,6 +453,9 @@ class Settings:
         }
         for name in ("max_connections", "max_waiting"):
             values[name] = max(1, getattr(self, name) // self.threads)
+        if self.busy_poll is None:
+            # Threads that share an interpreter have each other to wait for, and the core to give away.
+            values["busy_poll"] = BUSY_POLL if self.threads == 1 else 0.0
         return values
 
 

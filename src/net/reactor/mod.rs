@@ -11,6 +11,7 @@ mod timing;
 use super::control::{Control, Mailbox};
 use super::listener::Listener;
 use super::socket::Stream;
+use super::waiting::Waiting;
 use super::wheel::{Tick, Wheel};
 use crate::buf::{Arena, Budget, Flushed};
 use crate::config::Config;
@@ -78,6 +79,7 @@ struct Socket {
 pub struct Reactor<S: Service> {
     poll: Poll,
     events: Events,
+    waiting: Waiting,
     control: Arc<Control>,
     mailbox: Arc<Mailbox<S::Message>>,
     listeners: Vec<Listener>,
@@ -130,6 +132,7 @@ impl<S: Service> Reactor<S> {
         let mut reactor = Self {
             poll,
             events: Events::with_capacity(1024),
+            waiting: Waiting::new(config.busy_poll),
             mailbox: Arc::new(Mailbox::new(Arc::clone(&control))),
             control,
             listeners,
@@ -232,7 +235,7 @@ impl<S: Service> Reactor<S> {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
-        if let Err(e) = self.poll.poll(&mut self.events, wait) {
+        if let Err(e) = self.waiting.wait(&mut self.poll, &mut self.events, wait) {
             if e.kind() == io::ErrorKind::Interrupted {
                 return Ok(Turn::Interrupted);
             }

@@ -125,6 +125,8 @@ def test_a_host_is_one_line_of_text(bad: object) -> None:
         ("grace", math.nan),
         ("head_timeout", 0),
         ("turn_budget", 0),
+        ("busy_poll", -0.00001),
+        ("busy_poll", 1),
         ("max_body", -1),
         ("max_pinned", 2**60),
         ("switch_interval", 2),
@@ -180,3 +182,10 @@ def test_help_describes_every_setting() -> None:
     described = Settings.describe()
     assert {item["name"] for item in described} == Settings.names()
     assert all(item["about"].endswith(".") for item in described)
+
+
+def test_a_thread_that_shares_the_interpreter_does_not_poll() -> None:
+    assert Settings().for_core()["busy_poll"] == 50e-6
+    assert Settings(threads=2).for_core()["busy_poll"] == 0
+    assert Settings(threads=2, busy_poll=1e-5).for_core()["busy_poll"] == 1e-5
+    assert Settings(busy_poll=0.0).for_core()["busy_poll"] == 0

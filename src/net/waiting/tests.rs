@@ -1,0 +1,103 @@
+use super::*;
+use mio::{Token, Waker};
+use std::sync::Arc;
+
+const LONG: Duration = Duration::from_secs(20);
+
+struct Woken {
+    poll: Poll,
+    events: Events,
+    waker: Arc<Waker>,
+    waiting: Waiting,
+}
+
+impl Woken {
+    fn new(busy_poll: Duration) -> Self {
+        let poll = Poll::new().unwrap();
+        let waker = Arc::new(Waker::new(poll.registry(), Token(0)).unwrap());
+        Self {
+            poll,
+            events: Events::with_capacity(8),
+            waker,
+            waiting: Waiting::new(busy_poll),
+        }
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>) -> usize {
+        self.waiting
+            .wait(&mut self.poll, &mut self.events, timeout)
+            .unwrap();
+        self.events.iter().count()
+    }
+}
+
+#[test]
+fn polls_after_a_short_wait_and_sleeps_after_a_long_one() {
+    let mut woken = Woken::new(LONG);
+    assert!(!woken.waiting.was_short);
+    woken.waker.wake().unwrap();
+    assert_eq!(woken.wait(None), 1);
+    assert!(woken.waiting.was_short);
+
+    let mut woken = Woken::new(Duration::from_micros(1));
+    woken.waiting.was_short = true;
+    assert_eq!(woken.wait(Some(Duration::from_millis(5))), 0);
+    assert!(!woken.waiting.was_short);
+}
+
+#[test]
+fn an_event_ends_the_polling() {
+    let mut woken = Woken::new(LONG);
+    woken.waiting.was_short = true;
+    let waker = Arc::clone(&woken.waker);
+    let other = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        waker.wake().unwrap();
+    });
+    assert_eq!(woken.wait(None), 1);
+    other.join().unwrap();
+}
+
+#[test]
+fn a_timeout_shorter_than_the_moment_is_kept() {
+    let mut woken = Woken::new(LONG);
+    woken.waiting.was_short = true;
+    assert_eq!(woken.wait(Some(Duration::from_millis(5))), 0);
+    // That says nothing about how soon events come.
+    assert!(woken.waiting.was_short);
+}
+
+#[test]
+fn without_a_moment_it_sleeps_at_once() {
+    let mut woken = Woken::new(Duration::ZERO);
+    woken.waker.wake().unwrap();
+    assert_eq!(woken.wait(None), 1);
+    assert!(!woken.waiting.was_short);
+}
+
+#[test]
+fn many_events_at_once_are_followed_by_sleep() {
+    let mut woken = Woken::new(LONG);
+    let sources: Vec<_> = (0..=FEW)
+        .map(|index| {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let mut ours = mio::net::UnixStream::from_std(ours);
+            woken
+                .poll
+                .registry()
+                .register(&mut ours, Token(1 + index), mio::Interest::READABLE)
+                .unwrap();
+            (ours, theirs)
+        })
+        .collect();
+    for (_, theirs) in &sources {
+        std::io::Write::write_all(&mut &*theirs, b"x").unwrap();
+    }
+    assert_eq!(woken.wait(None), FEW + 1);
+    // The next wait is no measure, however short it is.
+    woken.waiting.was_short = false;
+    woken.waker.wake().unwrap();
+    assert_eq!(woken.wait(None), 1);
+    assert!(!woken.waiting.was_short);
+}
