@@ -14,6 +14,7 @@ pub mod sink;
 pub mod socket;
 pub mod stream;
 pub mod task;
+mod turnstile;
 pub mod waiter;
 pub mod watch;
 pub mod watchdog;
