@@ -9,6 +9,8 @@ SOAK_SECS ?= 60
 SOAK_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
+# Tests mostly wait, for servers to start and for deadlines, so there may be more at a time than there are processors.
+TEST_JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PORT ?= 5000
 
 # What pyo3's build script and stubtest look at; without it they would take whatever python3 is on PATH.
@@ -56,9 +58,15 @@ run: $(BIN)/maturin
 develop: $(BIN)/maturin
 	$(BIN)/maturin develop --quiet --extras dev,test
 
+# What loads a server, or measures one, runs alone. Arguments of one's own are for one run of everything.
 test: develop
 	cargo test --quiet
+ifeq ($(strip $(TEST_ARGS)),)
+	$(BIN)/python -m pytest -m "not load" -n $(TEST_JOBS) --dist loadfile
+	$(BIN)/python -m pytest -m load
+else
 	$(BIN)/python -m pytest $(TEST_ARGS)
+endif
 
 # Line coverage of the package, with the processes that tests start; fails below `fail_under` (pyproject.toml).
 # Tests that load a server measure nothing here.
