@@ -102,10 +102,10 @@ def judge(
             # Cargo lets only one build into its folder at a time anyway.
             with building:
                 python = prepare(interpreter, folder, output)
-            # What loads a server says nothing about the interpreter: `make test` runs it, once. Folders that two
-            # suites at a time would both write to are this suite's own.
+            # What loads a server says nothing about the interpreter, nor does what is marked so: `make test` runs it.
+            # Folders that two suites at a time would both write to are this suite's own.
             own = [f"--basetemp={folder / 'tmp'}", "-o", f"cache_dir={folder / 'cache'}"]
-            run(python, "-m", "pytest", "-m", "not load", *own, *pytest_args, output=output)
+            run(python, "-m", "pytest", "-m", "not load and not once", *own, *pytest_args, output=output)
         except (subprocess.CalledProcessError, OSError, ValueError) as error:
             passed = False
             output.write(f"{error}\n")

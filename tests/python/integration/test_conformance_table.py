@@ -60,7 +60,7 @@ Connect = Callable[[], socket.socket]
 
 
 # What carries the bytes, and in which pieces, says nothing about the interpreter: once is enough.
-ONCE = [pytest.param(name, marks=pytest.mark.load) for name in ("unix", "pieces")]
+ONCE = [pytest.param(name, marks=pytest.mark.once) for name in ("unix", "pieces")]
 
 
 @pytest.fixture(scope="module", params=["tcp", *ONCE])
