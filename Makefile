@@ -5,6 +5,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECS ?= 20
+FUZZ_JOBS ?= 2
 SOAK_SECS ?= 60
 SOAK_ARGS ?=
 BENCH_ARGS ?=
@@ -137,14 +138,15 @@ fuzz-build: $(CARGO_FUZZ)
 # recorded requests, where BUSTAPI_H1_CORPUS names their folder. The JSON bridge needs an interpreter, so it is fuzzed
 # from Python; its guided part runs where atheris is installed, and says so where not.
 fuzz: fuzz-build develop
-	@set -e; for target in $$($(FUZZ) list); do \
-	  echo "fuzz $$target ($(FUZZ_SECS) s)"; \
-	  mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
-	  case $$target in h1_*) recorded=$$BUSTAPI_H1_CORPUS ;; *) recorded= ;; esac; \
-	  $(FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target $$recorded -- \
-	    -max_total_time=$(FUZZ_SECS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
-	done
+	@$(MAKE) -j $(FUZZ_JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+	  $$($(FUZZ) list | sed 's/^/fuzz-of-/')
 	$(BIN)/python fuzz/json_bridge.py $(FUZZ_SECS)
+
+fuzz-of-%:
+	@echo "fuzz $* ($(FUZZ_SECS) s)"
+	@mkdir -p fuzz/corpus/$* fuzz/seeds/$*
+	@$(FUZZ) run $* fuzz/corpus/$* fuzz/seeds/$* $(if $(filter h1_%,$*),$(BUSTAPI_H1_CORPUS)) -- \
+	  -max_total_time=$(FUZZ_SECS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1
 
 wheel: $(BIN)/maturin
 	$(BIN)/maturin build --release --interpreter $(BIN)/python --out dist

@@ -7,7 +7,7 @@ installed. A version that is not found is named; a suite that fails does not kee
 Wheels are built one after the other, and as many suites run side by side as there are lanes: most of what a suite
 does is wait. What one says is shown in one piece when it has ended.
 
-    python .ci/test_all.py [--lanes N] [arguments of pytest]
+    python .ci/test_all.py [--lanes N] [--jobs N] [arguments of pytest]
 """
 
 from __future__ import annotations
@@ -52,7 +52,11 @@ class Outcome(NamedTuple):
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--lanes", type=int, default=2, help="suites that run side by side (default: 2)")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="tests of each that run side by side (default: 2)"
+    )
     options, pytest_args = parser.parse_known_args(arguments)
+    pytest_args += ["-n", str(options.jobs), "--dist", "loadfile"]
     found = interpreters()
     for series in EXPECTED:
         if series not in found:
