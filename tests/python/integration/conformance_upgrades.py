@@ -92,6 +92,15 @@ for name, text, status, shown in [
 case("9110 15.4.5", "304 tells the tag", file(b"If-None-Match: *"), 304, "open", shows=(b"ETag: ",), hides=(b"Content-Length: 10",))  # fmt: skip
 # Of HEAD the RFC has it ignored; Flask's static files answer so, and ours are to be the same.
 case("9110 14.2", "HEAD of a range", file(b"Range: bytes=0-1", b"HEAD"), 206, "open", hides=(b"\r\n\r\n0",))
+# So do these conditions, of which the RFC has the first be true, and the second false.
+case("9110 13.1.1", "If-Match of any", file(b"If-Match: *"), 412, "open")
+case(
+    "9110 13.1.4",
+    "If-Unmodified-Since long ago",
+    file(b"If-Unmodified-Since: Thu, 01 Jan 1970 00:00:00 GMT"),
+    200,
+    "open",
+)
 for name, text in [
     ("If-None-Match", b"If-None-Match: *"),
     ("If-Match", b'If-Match: "x"'),
