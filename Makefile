@@ -5,10 +5,13 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV ?= .venv
 BIN := $(VENV)/bin
 FUZZ_SECS ?= 20
+FUZZ_JOBS ?= 2
 SOAK_SECS ?= 60
 SOAK_ARGS ?=
 BENCH_ARGS ?=
 TEST_ARGS ?=
+# Tests mostly wait, for servers to start and for deadlines, so there may be more at a time than there are processors.
+TEST_JOBS ?= $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 PORT ?= 5000
 
 # What pyo3's build script and stubtest look at; without it they would take whatever python3 is on PATH.
@@ -56,15 +59,21 @@ run: $(BIN)/maturin
 develop: $(BIN)/maturin
 	$(BIN)/maturin develop --quiet --extras dev,test
 
+# What loads a server, or measures one, runs alone. Arguments of one's own are for one run of everything.
 test: develop
 	cargo test --quiet
+ifeq ($(strip $(TEST_ARGS)),)
+	$(BIN)/python -m pytest -m "not load" -n $(TEST_JOBS) --dist loadfile
+	$(BIN)/python -m pytest -m load
+else
 	$(BIN)/python -m pytest $(TEST_ARGS)
+endif
 
 # Line coverage of the package, with the processes that tests start; fails below `fail_under` (pyproject.toml).
 # Tests that load a server measure nothing here.
 coverage: develop
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -m "not load" $(TEST_ARGS)
+	$(BIN)/python -m coverage run -m pytest -m "not load and not once" $(TEST_ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 
@@ -129,14 +138,15 @@ fuzz-build: $(CARGO_FUZZ)
 # recorded requests, where BUSTAPI_H1_CORPUS names their folder. The JSON bridge needs an interpreter, so it is fuzzed
 # from Python; its guided part runs where atheris is installed, and says so where not.
 fuzz: fuzz-build develop
-	@set -e; for target in $$($(FUZZ) list); do \
-	  echo "fuzz $$target ($(FUZZ_SECS) s)"; \
-	  mkdir -p fuzz/corpus/$$target fuzz/seeds/$$target; \
-	  case $$target in h1_*) recorded=$$BUSTAPI_H1_CORPUS ;; *) recorded= ;; esac; \
-	  $(FUZZ) run $$target fuzz/corpus/$$target fuzz/seeds/$$target $$recorded -- \
-	    -max_total_time=$(FUZZ_SECS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1; \
-	done
+	@$(MAKE) -j $(FUZZ_JOBS) $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \
+	  $$($(FUZZ) list | sed 's/^/fuzz-of-/')
 	$(BIN)/python fuzz/json_bridge.py $(FUZZ_SECS)
+
+fuzz-of-%:
+	@echo "fuzz $* ($(FUZZ_SECS) s)"
+	@mkdir -p fuzz/corpus/$* fuzz/seeds/$*
+	@$(FUZZ) run $* fuzz/corpus/$* fuzz/seeds/$* $(if $(filter h1_%,$*),$(BUSTAPI_H1_CORPUS)) -- \
+	  -max_total_time=$(FUZZ_SECS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1
 
 wheel: $(BIN)/maturin
 	$(BIN)/maturin build --release --interpreter $(BIN)/python --out dist

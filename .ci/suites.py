@@ -1,8 +1,8 @@
 """Runs the test suites that extensions publish against BustAPI, each in three ways.
 
 `alias`: the real flask and werkzeug are uninstalled, and the runner aliases the names. `bridge`: they are installed,
-and BustAPI is imported first. `takeover`: the extension is imported first and loads them, then BustAPI. Needs the runner of such suites, which is not a part of this repository, and
-the package index. Fails unless every test passes that passes on the real packages.
+and BustAPI is imported first. `takeover`: the extension is imported first and loads them, then BustAPI. Needs the runner of such suites, which is not
+a part of this repository, and the package index. Two suites run side by side. Fails unless every test passes that passes on the real packages.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ SUITES = {
     "flask-jwt-extended": "flask_jwt_extended",
 }
 MODES = ("alias", "bridge", "takeover")
+#: Suites that run side by side.
+LANES = 2
 DISTRIBUTIONS = "flask=3.1.3,werkzeug=3.1.9"
 PLUGIN = """
 import importlib
@@ -59,9 +62,18 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="bustapi-suites-") as folder:
         wheel = arguments.wheel or build(Path(folder))
         plugin = write_plugin(Path(folder))
-        for name in arguments.suites or SUITES:
+
+        def judge(name: str) -> None:
             for mode in MODES:
-                scores.setdefault(name, {})[mode] = run(arguments.runner, home, name, mode, wheel, plugin)
+                if mode not in scores[name]:
+                    scores[name][mode] = run(arguments.runner, home, name, mode, wheel, plugin)
+
+        names = arguments.suites or list(SUITES)
+        scores.update({name: {} for name in names})
+        # The first one makes what the runner's calls share. Then a suite is one thread's, with its environment.
+        scores[names[0]][MODES[0]] = run(arguments.runner, home, names[0], MODES[0], wheel, plugin)
+        with ThreadPoolExecutor(LANES) as lanes:
+            list(lanes.map(judge, names))
     arguments.results.parent.mkdir(parents=True, exist_ok=True)
     arguments.results.write_text(json.dumps(scores, indent=1, sort_keys=True) + "\n")
     failed = [
@@ -107,7 +119,7 @@ def write_plugin(folder: Path) -> Path:
 
 
 def run(runner: Path, home: Path, name: str, mode: str, wheel: Path, plugin: Path) -> dict[str, Any]:
-    command = [sys.executable, str(runner), name, "--wheel", str(wheel), "--label", mode]
+    command = [sys.executable, str(runner), name, "--wheel", str(wheel), "--label", mode, "--cpu", ""]
     if mode == "alias":
         command += ["--dist", DISTRIBUTIONS]
     else:
@@ -115,8 +127,19 @@ def run(runner: Path, home: Path, name: str, mode: str, wheel: Path, plugin: Pat
         command += ["--alias", "bustapi_unused=bustapi", "--keep-real", "--wheel", str(plugin)]
         command += ["--pytest-arg=-p", "--pytest-arg=bustapi_takeover"]
     first = SUITES[name] if mode == "takeover" else ""
-    subprocess.run(command, check=False, env={**os.environ, "TAKEOVER_FIRST": first})
-    score: dict[str, Any] = json.loads((home / "runs" / f"{name}-alias-{mode}.json").read_text())["score"]
+    report = home / "runs" / f"{name}-alias-{mode}.json"
+    # That of a former run must not pass for this one's.
+    report.unlink(missing_ok=True)
+    done = subprocess.run(
+        command,
+        check=False,
+        env={**os.environ, "TAKEOVER_FIRST": first},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    print(done.stdout, end="")
+    score: dict[str, Any] = json.loads(report.read_text())["score"]
     print(f"{name} ({mode}): {score['passed']} of {score['of']}", flush=True)
     return score
 

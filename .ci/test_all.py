@@ -3,19 +3,27 @@
 Interpreters are looked for on PATH and under ~/.pyenv/versions; of several patch releases the newest counts. Each
 gets a virtual environment of its own (.venv-3.X) with the built wheel in it, so what is tested is what would be
 installed. A version that is not found is named; a suite that fails does not keep the next one from running.
+
+Wheels are built one after the other, and as many suites run side by side as there are lanes: most of what a suite
+does is wait. What one says is shown in one piece when it has ended.
+
+    python .ci/test_all.py [--lanes N] [--jobs N] [arguments of pytest]
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple, Optional, TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 OLDEST = (3, 9)
@@ -35,7 +43,20 @@ class Interpreter(NamedTuple):
         return f"{self.version[0]}.{self.version[1]}"
 
 
-def main(pytest_args: list[str]) -> int:
+class Outcome(NamedTuple):
+    passed: bool
+    output: str
+    seconds: float
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--lanes", type=int, default=2, help="suites that run side by side (default: 2)")
+    parser.add_argument(
+        "--jobs", type=int, default=2, help="tests of each that run side by side (default: 2)"
+    )
+    options, pytest_args = parser.parse_known_args(arguments)
+    pytest_args += ["-n", str(options.jobs), "--dist", "loadfile"]
     found = interpreters()
     for series in EXPECTED:
         if series not in found:
@@ -44,52 +65,84 @@ def main(pytest_args: list[str]) -> int:
         print("no CPython to test with", file=sys.stderr)
         return 1
     failed = []
-    with tempfile.TemporaryDirectory(prefix="bustapi-wheels-") as wheels:
-        for _, interpreter in sorted(found.items()):
+    building = threading.Lock()
+    with (
+        tempfile.TemporaryDirectory(prefix="bustapi-versions-") as folder,
+        ThreadPoolExecutor(max(1, options.lanes)) as lanes,
+    ):
+        under_way = {
+            lanes.submit(
+                judge, interpreter, Path(folder) / interpreter.name, pytest_args, building
+            ): interpreter
+            for _, interpreter in sorted(found.items())
+        }
+        for done in as_completed(under_way):
+            interpreter, outcome = under_way[done], done.result()
             version = ".".join(map(str, interpreter.version))
-            print(f"\n=== CPython {version} ({interpreter.executable})", flush=True)
-            started = time.monotonic()
-            try:
-                python = prepare(interpreter, Path(wheels))
-                # What loads a server says nothing about the interpreter: `make test` runs it, once.
-                command = [python, "-m", "pytest", "-m", "not load", *pytest_args]
-                subprocess.run(command, cwd=ROOT, check=True)
-            except subprocess.CalledProcessError as error:
-                failed.append(interpreter.name)
-                print(f"CPython {version}: failed: {error}", file=sys.stderr)
-            else:
-                seconds = time.monotonic() - started
-                # Before the next heading, never after the last summary line of pytest: that one ends the run.
-                if interpreter.version[:2] != max(found):
-                    print(f"CPython {version}: passed ({seconds:.0f} s with the build)", flush=True)
+            verdict = "passed" if outcome.passed else "failed"
+            if not outcome.passed:
+                failed.append(interpreter)
+            # The verdict stands before what pytest said, whose summary line is to be the last of all.
+            print(
+                f"\n=== CPython {version} ({interpreter.executable}): {verdict} after {outcome.seconds:.0f} s"
+            )
+            print(outcome.output, end="", flush=True)
     if failed:
-        print(f"failed on CPython {', '.join(failed)}", file=sys.stderr)
+        print(
+            f"failed on CPython {', '.join(interpreter.name for interpreter in sorted(failed))}",
+            file=sys.stderr,
+        )
     return 1 if failed else 0
 
 
-def prepare(interpreter: Interpreter, wheels: Path) -> str:
+def judge(
+    interpreter: Interpreter, folder: Path, pytest_args: list[str], building: threading.Lock
+) -> Outcome:
+    """Builds for one version and tests it; all that was said about it."""
+    folder.mkdir()
+    started = time.monotonic()
+    with (folder / "output").open("a+") as output:
+        try:
+            # Cargo lets only one build into its folder at a time anyway.
+            with building:
+                python = prepare(interpreter, folder, output)
+            # What loads a server says nothing about the interpreter, nor does what is marked so: `make test` runs it.
+            # Folders that two suites at a time would both write to are this suite's own.
+            own = [f"--basetemp={folder / 'tmp'}", "-o", f"cache_dir={folder / 'cache'}"]
+            run(python, "-m", "pytest", "-m", "not load and not once", *own, *pytest_args, output=output)
+        except (subprocess.CalledProcessError, OSError, ValueError) as error:
+            passed = False
+            output.write(f"{error}\n")
+        else:
+            passed = True
+        output.seek(0)
+        return Outcome(passed, output.read(), time.monotonic() - started)
+
+
+def prepare(interpreter: Interpreter, folder: Path, output: TextIO) -> str:
     """Makes the virtual environment with a fresh wheel in it; returns its python."""
     environment = ROOT / f".venv-{interpreter.name}"
     python = str(environment / "bin" / "python")
     if not os.path.exists(python):
-        run(interpreter.executable, "-m", "venv", str(environment))
-        run(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip")
-    run(python, "-m", "pip", "install", "--quiet", "maturin>=1.9,<2.0")
-    out = wheels / interpreter.name
+        run(interpreter.executable, "-m", "venv", str(environment), output=output)
+        run(python, "-m", "pip", "install", "--quiet", "--upgrade", "pip", output=output)
+    run(python, "-m", "pip", "install", "--quiet", "maturin>=1.9,<2.0", output=output)
+    wheels = folder / "wheels"
     maturin = str(environment / "bin" / "maturin")
     # The profile of `make test`: its dependencies are compiled already.
-    run(maturin, "build", "--quiet", "--profile", "dev", "--interpreter", python, "--out", str(out))
-    (wheel,) = out.glob("*.whl")
-    run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "bustapi")
-    run(python, "-m", "pip", "install", "--quiet", f"bustapi[test] @ {wheel.as_uri()}")
+    build = ("build", "--quiet", "--profile", "dev", "--interpreter", python, "--out", str(wheels))
+    run(maturin, *build, output=output)
+    (wheel,) = wheels.glob("*.whl")
+    run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "bustapi", output=output)
+    run(python, "-m", "pip", "install", "--quiet", f"bustapi[test] @ {wheel.as_uri()}", output=output)
     return python
 
 
-def run(*command: str) -> None:
+def run(*command: str, output: TextIO) -> None:
     environment = {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
     # Cargo must not be told of another interpreter than the one the wheel is for.
     environment.pop("PYO3_PYTHON", None)
-    subprocess.run(command, cwd=ROOT, check=True, env=environment)
+    subprocess.run(command, cwd=ROOT, check=True, env=environment, stdout=output, stderr=subprocess.STDOUT)
 
 
 def interpreters() -> dict[tuple[int, int], Interpreter]:

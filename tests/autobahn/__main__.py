@@ -3,14 +3,18 @@
     python tests/autobahn [--cases 1.* 2.*] [--mode shared] [--write] [--suite DIR]
 
 The suite is a program for Python 2.7. Unless `--suite` names a folder with its `wstest`, one is installed from the
-package index into `--venv` with the `python2.7` that `--python` or PATH names; where there is none, this says so and
-exits with 3.
+package index into `--venv` with the `python2.7` that `--python`, PATH or pyenv has; where there is none, this says so
+and exits with 3.
+
+A case that `expected.json` has as NON-STRICT may be OK as well: in these a frame that breaks the protocol stands behind
+a message, and whether the answer to that is out before the connection fails depends on how the bytes come in.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -27,6 +31,7 @@ GOOD = {"OK", "NON-STRICT", "INFORMATIONAL", "UNIMPLEMENTED"}
 #: Groups 1 to 7 and 10: what a change of the engine could break, in a minute.
 QUICK = ["1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "10.*"]
 SECONDS = 1500
+INSTALL_SECONDS = 300
 
 
 def application() -> BustAPI:
@@ -47,7 +52,8 @@ def application() -> BustAPI:
 
 def python2(named: str) -> str | None:
     """A Python 2.7 that runs: the one that is named, or one of pyenv's, whose names on PATH may stand for nothing."""
-    known = [named, *map(str, sorted(Path.home().glob(".pyenv/versions/2.7*/bin/python2.7")))]
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    known = [named, *map(str, sorted(pyenv.glob("versions/2.7*/bin/python2.7")))]
     for python in known:
         found = shutil.which(python)
         if found and subprocess.run([found, "-c", ""], stderr=subprocess.DEVNULL).returncode == 0:
@@ -63,13 +69,20 @@ def install(folder: Path, named: str) -> Path | None:
     python = python2(named)
     if python is None:
         return None
-    for command in (
-        [python, "-m", "pip", "install", "--quiet", "--user", "virtualenv<20.22"],
-        [python, "-m", "virtualenv", "--quiet", str(folder)],
-        [str(folder / "bin" / "pip"), "install", "--quiet", "autobahntestsuite"],
-    ):
-        if subprocess.run(command, stdout=sys.stderr).returncode:
-            return None
+    with tempfile.TemporaryDirectory() as tools:
+        quiet = {**os.environ, "PYTHONWARNINGS": "ignore", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        for command, path in (
+            ([python, "-m", "pip", "install", "--quiet", "--target", tools, "virtualenv<20.22"], {}),
+            ([python, "-m", "virtualenv", "--quiet", str(folder)], {"PYTHONPATH": tools}),
+            ([str(folder / "bin" / "pip"), "install", "--quiet", "autobahntestsuite"], {}),
+        ):
+            try:
+                subprocess.run(
+                    command, env={**quiet, **path}, check=True, timeout=INSTALL_SECONDS, stdout=sys.stderr
+                )
+            except (OSError, subprocess.SubprocessError) as error:
+                print(error, file=sys.stderr)
+                return None
     # A namespace package of the old kind: without this file its parts do not find each other.
     for packages in folder.glob("lib/python2.7/site-packages/zope"):
         (packages / "__init__.py").touch()
@@ -126,7 +139,8 @@ def main() -> int:
         said = f"{result['behavior']}, close {result['behaviorClose']}"
         counts[said] = counts.get(said, 0) + 1
         failed = not {result["behavior"], result["behaviorClose"]} <= GOOD
-        if failed or (not options.write and expected.get(case, said) != said):
+        as_well = expected.get(case, said).replace("NON-STRICT", "OK")
+        if failed or (not options.write and said not in {expected.get(case, said), as_well}):
             wrong.append(f"{case}: {said} (expected {expected.get(case, 'nothing')})")
         if options.write:
             expected[case] = said

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -23,6 +24,8 @@ os.environ["BUSTAPI_BRIDGE"] = "0"
 HOST = "127.0.0.1"
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
+# Tests that run side by side must not draw the same numbers, whatever they seed.
+CHANCE = random.SystemRandom()
 
 
 class Served:
@@ -58,11 +61,15 @@ class Served:
 
 
 def unused_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port that was free a moment ago, and that no client of another test is given meanwhile.
+
+    Systems take the ports of clients from 32768 on, or from 49152 on.
+    """
+    while True:
+        port = CHANCE.randrange(15000, 32000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
 
 
 @pytest.fixture

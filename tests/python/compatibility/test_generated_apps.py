@@ -162,4 +162,4 @@ def comparing(comparisons: int) -> Any:
 pytestmark = pytest.mark.filterwarnings("ignore:Current server name")
 
 test_some_generated_applications = comparing(min(COMPARISONS, 500))
-test_generated_applications = pytest.mark.timeout(600)(pytest.mark.load(comparing(COMPARISONS)))
+test_generated_applications = pytest.mark.timeout(600)(pytest.mark.once(comparing(COMPARISONS)))

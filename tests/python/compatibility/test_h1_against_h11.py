@@ -139,7 +139,7 @@ def test_valid_requests_are_read_alike_wherever_they_are_cut_off(server: Server,
         assert read_by_server(server, message[:end]).requests == []
 
 
-@pytest.mark.load
+@pytest.mark.once
 @needs_corpus
 @pytest.mark.parametrize("ends", ["as recorded", "with CRLF"])
 def test_recorded_requests_are_read_as_h11_reads_them(server: Server, ends: str) -> None:

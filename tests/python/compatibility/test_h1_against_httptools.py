@@ -176,7 +176,7 @@ def test_valid_requests_are_read_alike(server: Server, message: bytes) -> None:
     assert judge(server, message * 3) == ""
 
 
-@pytest.mark.load
+@pytest.mark.once
 @needs_corpus
 @pytest.mark.parametrize("ends", ["as recorded", "with CRLF"])
 def test_recorded_requests_are_read_as_llhttp_reads_them(server: Server, ends: str) -> None:

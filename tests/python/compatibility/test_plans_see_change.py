@@ -848,7 +848,7 @@ OF_THE_INTERPRETER = ("class:", "signal:", "attribute: app.session_interface.")
 @pytest.mark.parametrize(
     "name",
     [
-        pytest.param(name, marks=() if name.startswith(OF_THE_INTERPRETER) else pytest.mark.load)
+        pytest.param(name, marks=() if name.startswith(OF_THE_INTERPRETER) else pytest.mark.once)
         for name in FLIPS
     ],
 )
@@ -861,7 +861,7 @@ def test_the_next_request_sees_it(name: str) -> None:
 NOT_WITHIN = ("class:", "signal:", "attribute: app.session_interface.", "item: config[TRUSTED_HOSTS]")
 
 
-@pytest.mark.load
+@pytest.mark.once
 @pytest.mark.parametrize("name", [name for name in FLIPS if not name.startswith(NOT_WITHIN)])
 def test_the_next_request_of_a_pipeline_sees_what_a_view_changed(name: str) -> None:
     compare(name, "pipeline")

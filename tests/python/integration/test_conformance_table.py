@@ -13,7 +13,7 @@ import pytest
 
 from run_helpers import eventually, script, started
 
-from . import conformance_more  # noqa: F401 - adds to the table
+from . import conformance_more, conformance_upgrades  # noqa: F401 - add to the table
 from .conformance_cases import CASES, Case
 
 APP = (Path(__file__).parents[1] / "apps" / "probe_app.py").read_text().partition("if __name__")[0]
@@ -44,6 +44,12 @@ def lies() -> Response:
     return response
 
 
+@app.websocket("/socket")
+async def echo_messages(ws) -> None:
+    async for message in ws:
+        await ws.send(message)
+
+
 app.run(host={host!r}, port=0, max_body=1_000_000)
 """
 
@@ -54,7 +60,7 @@ Connect = Callable[[], socket.socket]
 
 
 # What carries the bytes, and in which pieces, says nothing about the interpreter: once is enough.
-ONCE = [pytest.param(name, marks=pytest.mark.load) for name in ("unix", "pieces")]
+ONCE = [pytest.param(name, marks=pytest.mark.once) for name in ("unix", "pieces")]
 
 
 @pytest.fixture(scope="module", params=["tcp", *ONCE])

@@ -87,7 +87,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         process.wait(WAIT)
 
 
-@pytest.mark.load
+@pytest.mark.once
 def test_the_chat_page_talks_to_another_client(browser: Browser, tmp_path: Path) -> None:
     from websockets.sync.client import connect
 

@@ -274,6 +274,9 @@ class Map:
 
 def _scheme(environ: dict[str, t.Any]) -> str:
     scheme: str = environ["wsgi.url_scheme"]
+    # RFC 9110 7.8: an upgrade that HTTP/1.0 asks for is ignored.
+    if environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+        return scheme
     options = environ.get("HTTP_CONNECTION", "").lower().split(",")
     upgrade = any(option.strip(" \t") == "upgrade" for option in options)
     if upgrade and environ.get("HTTP_UPGRADE", "").lower() == "websocket":
