@@ -70,10 +70,11 @@ else
 endif
 
 # Line coverage of the package, with the processes that tests start; fails below `fail_under` (pyproject.toml).
-# Tests that load a server measure nothing here.
+# Tests that load a server, or draw thousands of examples for the Rust core, would take most of the time and count
+# nothing here.
 coverage: develop
 	$(BIN)/python -m coverage erase
-	$(BIN)/python -m coverage run -m pytest -m "not load and not once" $(TEST_ARGS)
+	$(BIN)/python -m coverage run -m pytest -m "not load and not draws" $(TEST_ARGS)
 	$(BIN)/python -m coverage combine --quiet
 	$(BIN)/python -m coverage report
 

@@ -92,6 +92,44 @@ fn a_pipeline_split_anywhere_gets_the_same_answers() {
 }
 
 #[test]
+fn a_request_gives_its_fields_and_the_host_that_was_asked_for() {
+    let mut bench = Bench::new(Config::default());
+    let head =
+        b"GET http://named:8080/path HTTP/1.1\r\nHost: sent\r\nX-Many: one\r\nx-many: two \r\n\r\n";
+    bench.arena.spare()[..head.len()].copy_from_slice(head);
+    let view = bench.arena.commit(head.len());
+    assert_eq!(
+        bench.conn.handle_bytes(view, &mut bench.shared),
+        Progress::Ready
+    );
+    let mut request = bench.conn.take_request().unwrap();
+    // RFC 9112 3.2.2: the authority of an absolute target replaces Host.
+    assert_eq!(request.host(), Some(&b"named:8080"[..]));
+    assert_eq!(request.field(b"HOST"), Some(&b"sent"[..]));
+    assert_eq!(request.field(b"x-MANY"), Some(&b"one"[..]));
+    assert_eq!(request.field(b"none"), None);
+    let fields: Vec<_> = request.fields().collect();
+    assert_eq!(
+        fields,
+        [
+            (&b"Host"[..], &b"sent"[..]),
+            (b"X-Many", b"one"),
+            (b"x-many", b"two")
+        ]
+    );
+    for (said, expected) in [
+        (Some(&b"outside"[..]), &b"outside"[..]),
+        (None, b"named:8080"),
+    ] {
+        request.origin = Some(Box::new(crate::http::forwarded::Origin {
+            host: said.map(Into::into),
+            ..Default::default()
+        }));
+        assert_eq!(request.host(), Some(expected));
+    }
+}
+
+#[test]
 fn continue_is_sent_only_while_the_body_has_not_begun() {
     let head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
     let mut waits = Bench::new(Config::default());

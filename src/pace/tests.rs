@@ -144,3 +144,48 @@ fn a_body_that_is_generated_keeps_its_view_in_the_pool() {
     pace.note_stream();
     assert!(!pace.is_inline());
 }
+
+#[test]
+fn a_stopwatch_asks_for_a_closer_look_after_a_longer_call_and_no_sooner() {
+    let pace = Pace::default();
+    let mut watch = Stopwatch::default();
+    short_calls(&pace, PROMOTION);
+    assert!(pace.is_inline());
+    // Nothing began: there is nothing to judge.
+    assert!(watch.end(&pace).is_none());
+    watch.begin(&pace);
+    std::thread::sleep(Duration::from_millis(2));
+    assert!(watch.end(&pace).is_none());
+    assert!(pace.is_suspect());
+    let mut demotion = None;
+    for call in 1..=3 {
+        watch.forget();
+        watch.begin(&pace);
+        std::thread::sleep(Duration::from_millis(5));
+        demotion = watch.end(&pace);
+        assert!(demotion.is_none() || call >= 3);
+    }
+    // Another process may have had the processor meanwhile, which is no fault of the view's.
+    if let Some(demotion) = demotion {
+        assert_eq!((demotion.calls, demotion.needed), (3, PROMOTION * AGAIN));
+        assert_eq!(demotion.times.len(), 3);
+        assert!(!pace.is_inline());
+    }
+}
+
+#[test]
+fn only_an_enlisted_thread_can_stand_apart() {
+    std::thread::spawn(|| {
+        assert!(Apart::begin().is_none());
+        enlist();
+        let _attached = Attached::begin();
+        let before = ARRIVALS.load(Relaxed);
+        let apart = Apart::begin();
+        assert!(apart.is_some());
+        drop(apart);
+        // Its return is an arrival: whoever is being judged was not alone.
+        assert!(ARRIVALS.load(Relaxed) > before);
+    })
+    .join()
+    .unwrap();
+}

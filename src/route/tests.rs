@@ -219,6 +219,8 @@ fn a_path_made_to_backtrack_stays_cheap() {
         let start = std::time::Instant::now();
         assert_eq!(get(&router, &path).0, Outcome::NotFound, "{rule}");
         let elapsed = start.elapsed();
-        assert!(elapsed.as_millis() < 500, "{rule}: {elapsed:?}");
+        // Milliseconds where nothing else runs; one step more for each pair of bytes would be a second, for each
+        // triple a day.
+        assert!(elapsed.as_secs() < 20, "{rule}: {elapsed:?}");
     }
 }

@@ -1,10 +1,12 @@
 //! What Python touches of a request.
 
+mod address;
 pub mod application;
 pub mod environ;
 pub mod fate;
 pub mod generation;
 mod made;
 pub mod proxy;
+mod session;
 pub mod signer;
 pub mod state;

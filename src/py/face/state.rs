@@ -11,8 +11,8 @@ use super::made::{Made, is_json};
 use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
-use crate::http::forwarded::{Client, Origin};
-use crate::http::{Target, Version, base64url, percent_decode_path};
+use crate::http::forwarded::Origin;
+use crate::http::{Target, Version, percent_decode_path};
 use crate::py::ffi::Body;
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
@@ -90,39 +90,6 @@ impl RequestState {
     /// Whether a context was made, which has to be left.
     pub fn has_contexts(&self) -> bool {
         self.made.request_context.is_some() || self.made.app_context.is_some()
-    }
-
-    /// Whether the request carries a session that has to be saved though nobody touched it: a permanent one lives on
-    /// from its last use. Says yes where it cannot tell; that the cookie may be forged does not matter for a no.
-    fn may_refresh_session(&self) -> bool {
-        let Some(text) = self.session_cookie() else {
-            return false;
-        };
-        let Some(end) = memchr::memchr(b'.', text).filter(|end| *end > 0) else {
-            // Compressed, or nothing that was signed; an empty cookie is no session.
-            return !text.is_empty();
-        };
-        let mut content = Vec::with_capacity(end);
-        if !self.app.session_is_json || base64url::decode(&text[..end], &mut content).is_none() {
-            return true;
-        }
-        let find = |needle: &[u8]| memchr::memmem::find(&content, needle).is_some();
-        find(b"_permanent") || find(b"\\u")
-    }
-
-    /// The value of the session cookie as it was sent; the first one's if there are several.
-    fn session_cookie(&self) -> Option<&[u8]> {
-        let name = self.app.session_cookie.as_deref()?;
-        // RFC 6265 5.4 has one Cookie field; clients that send several are read as if they had not.
-        self.request
-            .fields()
-            .filter(|(field, _)| field.eq_ignore_ascii_case(b"cookie"))
-            .flat_map(|(_, value)| value.split(|b| *b == b';'))
-            .find_map(|pair| {
-                let pair = pair.trim_ascii_start();
-                let value = pair.strip_prefix(name)?.trim_ascii_start();
-                value.strip_prefix(b"=").map(<[u8]>::trim_ascii)
-            })
     }
 
     /// The view's keyword arguments, if it has any.
@@ -267,46 +234,17 @@ impl RequestState {
     /// Address and port that the client connected to; the path and None on a unix socket.
     #[getter]
     pub(super) fn server(&self) -> (String, Option<u16>) {
-        if let Some(origin) = self.origin()
-            && let Some(host) = &origin.host
-        {
-            let default = if self.scheme() == "https" { 443 } else { 80 };
-            let name = crate::http::host_name(host);
-            return (
-                String::from_utf8_lossy(name).into_owned(),
-                Some(origin.port.unwrap_or(default)),
-            );
-        }
-        match &*self.peer {
-            PeerAddr::Inet { local, .. } => (local.ip().to_string(), Some(local.port())),
-            PeerAddr::Unix { local } => (local.clone(), None),
-        }
+        self.local_address()
     }
 
     #[getter]
     pub(super) fn remote_addr(&self) -> Option<String> {
-        match self.origin().map(|origin| origin.client) {
-            Some(Client::Address(address, _)) => return Some(address.to_string()),
-            Some(Client::Unknown) => return None,
-            Some(Client::Peer) | None => {}
-        }
-        match &*self.peer {
-            PeerAddr::Inet { peer, .. } => Some(peer.ip().to_canonical().to_string()),
-            PeerAddr::Unix { .. } => None,
-        }
+        self.client_address()
     }
 
     #[getter]
     pub(super) fn remote_port(&self) -> Option<u16> {
-        match self.origin().map(|origin| origin.client) {
-            Some(Client::Address(_, port)) => return port,
-            Some(Client::Unknown) => return None,
-            Some(Client::Peer) | None => {}
-        }
-        match &*self.peer {
-            PeerAddr::Inet { peer, .. } => Some(peer.port()),
-            PeerAddr::Unix { .. } => None,
-        }
+        self.client_port()
     }
 
     /// Every field line in order, names in Title-Case, values as latin-1 text.

@@ -123,12 +123,14 @@ def to_utf8(text: str) -> bytes:
     return text.encode()
 
 
+@pytest.mark.draws
 @given(VALUES)
 def test_compact_bytes_equal_the_stdlib(value: Any) -> None:
     expected = outcome(lambda: json.dumps(value, sort_keys=True, separators=(",", ":")).encode())
     assert outcome(lambda: compact(value)) == expected
 
 
+@pytest.mark.draws
 @given(
     VALUES,
     st.booleans(),
@@ -141,6 +143,7 @@ def test_every_option_equals_the_stdlib(value: Any, sort_keys: bool, indent: Any
     assert outcome(lambda: _core.json_dumps(value, **options)) == expected
 
 
+@pytest.mark.draws
 @given(VALUES)
 def test_text_beyond_ascii_equals_the_stdlib(value: Any) -> None:
     expected = outcome(lambda: json.dumps(value, ensure_ascii=False, sort_keys=True).encode())
@@ -153,6 +156,7 @@ def test_text_beyond_ascii_equals_the_stdlib(value: Any) -> None:
         assert actual == expected
 
 
+@pytest.mark.draws
 @given(FLASK_VALUES)
 def test_bytes_equal_flasks_response(value: Any) -> None:
     for app, options in ((APP, {"separators": (",", ":")}), (DEBUG_APP, {"indent": 2})):
@@ -162,6 +166,7 @@ def test_bytes_equal_flasks_response(value: Any) -> None:
         assert actual == expected
 
 
+@pytest.mark.draws
 @given(MOMENTS)
 def test_dates_equal_flasks(moment: Any) -> None:
     expected = outcome(lambda: flask.json.provider._default(moment))
@@ -169,6 +174,7 @@ def test_dates_equal_flasks(moment: Any) -> None:
     assert actual == expected
 
 
+@pytest.mark.draws
 @settings(max_examples=2000)
 @given(DOUBLES)
 def test_floats_are_written_as_repr_writes_them(number: float) -> None:
@@ -176,6 +182,7 @@ def test_floats_are_written_as_repr_writes_them(number: float) -> None:
         assert _core.json_dumps(number) == repr(number).encode()
 
 
+@pytest.mark.draws
 @given(st.integers(0, 2046), st.integers(0, 3))
 def test_floats_at_powers_of_two_are_written_as_repr_writes_them(exponent: int, low: int) -> None:
     number = struct.unpack("<d", struct.pack("<Q", exponent << 52 | low))[0]
@@ -187,6 +194,7 @@ def same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and repr(left) == repr(right)
 
 
+@pytest.mark.draws
 @given(VALUES, st.sampled_from([None, 1]), st.booleans())
 def test_what_was_written_reads_back_as_the_stdlib_reads_it(
     value: Any, indent: Any, ensure_ascii: bool
@@ -208,6 +216,7 @@ NUMBERS = st.one_of(
 )
 
 
+@pytest.mark.draws
 @settings(max_examples=3000)
 @given(NUMBERS)
 def test_numbers_read_as_the_stdlib_reads_them(text: bytes) -> None:
@@ -252,6 +261,7 @@ TOKENS = st.sampled_from(
 )
 
 
+@pytest.mark.draws
 @settings(max_examples=3000)
 @given(st.lists(TOKENS, max_size=14).map(b"".join))
 def test_token_soup_reads_as_the_stdlib_reads_it(data: bytes) -> None:
@@ -259,6 +269,7 @@ def test_token_soup_reads_as_the_stdlib_reads_it(data: bytes) -> None:
     assert outcome(lambda: repr(_core.json_loads(data))) == expected
 
 
+@pytest.mark.draws
 @settings(max_examples=1000)
 @given(VALUES, st.data())
 def test_damaged_documents_read_as_the_stdlib_reads_them(value: Any, data: Any) -> None:

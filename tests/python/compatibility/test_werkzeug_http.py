@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
@@ -239,3 +240,15 @@ def test_a_file_name_is_made_safe_alike(name: str) -> None:
 )
 def test_paths_are_joined_alike(parts: tuple[str, ...]) -> None:
     assert_same(lambda names: names.security.safe_join("/base", *parts))
+
+
+def test_every_public_name_is_of_the_public_module() -> None:
+    real, ours = Names("werkzeug").http, Names("bustapi.werkzeug").http
+    named = [
+        name
+        for name, value in vars(real).items()
+        if not name.startswith("_") and getattr(value, "__module__", None) == "werkzeug.http"
+    ]
+    assert len(named) > 30
+    assert [name for name in named if getattr(ours, name).__module__ != "bustapi.werkzeug.http"] == []
+    assert pickle.loads(pickle.dumps(ours.COEP.REQUIRE_CORP)) is ours.COEP.REQUIRE_CORP

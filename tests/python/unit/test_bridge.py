@@ -378,3 +378,116 @@ def test_the_cost_is_logged(run: Run) -> None:
     """
     result = run(program)
     assert "DEBUG:bustapi.bridge:took over from " in result.stderr
+
+
+#: Classes whose instances ours lay out in another way, and holders that are empty or cannot be written.
+ODD = """
+    import types
+    from flask import Blueprint, Response, request_started
+    from werkzeug.datastructures import Headers
+
+    class Own(Headers):
+        kind = Response
+        def shout(self):
+            return self["x"].upper()
+
+    class Meta(type):
+        def __new__(meta, name, bases, namespace):
+            if name == "Closed" and any(base.__module__.startswith("bustapi") for base in bases):
+                raise TypeError("closed")
+            return super().__new__(meta, name, bases, namespace)
+
+    class Closed(Headers, metaclass=Meta):
+        pass
+
+    class Slotted:
+        __slots__ = ("full", "empty")
+        def __init__(self):
+            self.full = Response
+
+    slotted = Slotted()
+
+    def unset():
+        if False:
+            later = None
+        held = Response
+        return lambda: (held, later)
+
+    half = unset()
+    before = Blueprint("before", __name__)
+    before.view_functions["kept"] = lambda: Response("")
+    before.before_request(lambda: None)
+    request_started.connect(print, sender=before)
+    HEADERS = Headers([("x", "a")])
+"""
+
+
+def test_a_class_that_cannot_change_its_bases_is_made_anew(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(textwrap.dedent(ODD))
+    program = """
+        import warnings
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            import odd
+            import bustapi.flask
+        from bustapi.flask import Response
+        from bustapi.werkzeug.datastructures import Headers
+        assert issubclass(odd.Own, Headers) and odd.Own.kind is Response
+        assert odd.Own([("x", "a")]).shout() == "A"
+        told = [str(one.message) for one in caught]
+        assert any(text.startswith("odd.Closed cannot be derived from bustapi's classes (closed)") for text in told), told
+        assert odd.slotted.full is Response and not hasattr(odd.slotted, "empty")
+        assert odd.half.__closure__[0].cell_contents is Response
+        assert any(text.startswith("odd.HEADERS stays a werkzeug.") for text in told), told
+        print("anew")
+    """
+    assert says(run(program)) == "anew"
+
+
+def test_what_was_registered_before_the_takeover_is_kept(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "odd.py").write_text(textwrap.dedent(ODD))
+    program = """
+        import odd
+        import bustapi.flask
+        from bustapi.flask import Flask
+        from bustapi.kernel.registry import RegistryDict
+        assert type(odd.before.view_functions) is RegistryDict and list(odd.before.view_functions) == ["kept"]
+        assert len(odd.before.before_request_funcs[None]) == 1
+        odd.before.add_url_rule("/kept", endpoint="kept", view_func=odd.before.view_functions["kept"])
+        app = Flask("x")
+        app.register_blueprint(odd.before)
+        assert app.test_client().get("/kept").status_code == 200
+        assert odd.request_started is bustapi.flask.request_started and odd.request_started.receivers
+        print("kept")
+    """
+    assert says(run(program, None, "-W", "ignore")) == "kept"
+
+
+def test_modules_of_ours_are_described_under_the_other_name(run: Run) -> None:
+    program = """
+        import importlib.util
+        import bustapi.flask
+        spec = importlib.util.find_spec("werkzeug.datastructures")
+        assert spec.loader.is_package("werkzeug.datastructures")
+        assert spec.submodule_search_locations is not None
+        loader = importlib.util.find_spec("werkzeug.urls").loader
+        assert "def iri_to_uri" in loader.get_source("werkzeug.urls")
+        assert loader.get_code("werkzeug.urls").co_filename.endswith("urls.py")
+        assert not loader.is_package("werkzeug.urls")
+        print("described")
+    """
+    assert says(run(program)) == "described"
+
+
+def test_the_module_runs_as_the_command_of_the_other_name(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text("from flask import Flask\napp = Flask(__name__)\n")
+    program = """
+        import runpy, sys
+        import bustapi.flask
+        sys.argv = ["flask", "routes"]
+        try:
+            runpy.run_module("flask", run_name="__main__", alter_sys=True)
+        except SystemExit as ended:
+            assert not ended.code
+    """
+    assert "static" in says(run(program, None, "-W", "ignore"))

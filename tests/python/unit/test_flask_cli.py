@@ -337,3 +337,165 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "/served-not" in result.stdout
     assert "Ignoring a call to 'app.run()'" in result.stdout
+
+
+# --- the options of the commands ------------------------------------------------------------------------------------
+
+
+def test_the_version_names_every_part(runner: CliRunner) -> None:
+    result = runner.invoke(FlaskGroup(), ["--version"])
+    assert result.exit_code == 0
+    assert [line.split()[0] for line in result.output.splitlines()] == [
+        "Python",
+        "Flask",
+        "Werkzeug",
+        "BustAPI",
+    ]
+
+
+def test_the_version_without_installed_packages(runner: CliRunner, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib.metadata as metadata
+
+    from bustapi.flask import testing
+
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(metadata, "version", missing)
+    monkeypatch.setattr(testing, "_werkzeug_version", "")
+    result = runner.invoke(FlaskGroup(), ["--version"])
+    assert [line.split()[0] for line in result.output.splitlines()] == ["Python", "Flask", "Werkzeug"]
+    assert result.output.split("Werkzeug ")[1].startswith("3.1")
+
+
+@pytest.mark.parametrize("name", [None, ".env", ".flaskenv"])
+def test_env_files_need_a_package(
+    tmp_path: Path,
+    name: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    runner: CliRunner,
+) -> None:
+    monkeypatch.setitem(sys.modules, "dotenv", None)
+    if name:
+        write(tmp_path / name, "COLOUR=red\n")
+    assert command.load_dotenv() is False
+    assert ("install python-dotenv" in capsys.readouterr().err) == (name is not None)
+    write(tmp_path / "own.env", "COLOUR=red\n")
+    result = runner.invoke(FlaskGroup(), ["-e", str(tmp_path / "own.env"), "routes"])
+    assert result.exit_code == 2
+    assert "needs python-dotenv" in result.output
+
+
+def context_module(tmp_path: Path) -> str:
+    write(
+        tmp_path / "certificates.py",
+        "import ssl\ncontext = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)\nother = 5\n",
+    )
+    sys.path.insert(0, str(tmp_path))
+    return "certificates"
+
+
+def test_a_certificate_may_be_made_on_the_spot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("cryptography")
+    assert run_command.make_context("run", ["--cert", "adhoc"]).params["cert"] == "adhoc"
+    with pytest.raises(click.BadParameter, match="made on the spot"):
+        run_command.make_context("run", ["--cert", "adhoc", "--key", str(write(tmp_path / "key.pem", ""))])
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(click.BadParameter, match="cryptography"):
+        run_command.make_context("run", ["--cert", "adhoc"])
+
+
+def test_a_certificate_may_be_a_context_that_is_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ssl
+
+    module = context_module(tmp_path)
+    context = run_command.make_context("run", ["--cert", f"{module}:context"])
+    assert isinstance(context.params["cert"], ssl.SSLContext)
+    with pytest.raises(click.BadParameter, match="an SSLContext"):
+        run_command.make_context(
+            "run", ["--cert", f"{module}:context", "--key", str(write(tmp_path / "k", ""))]
+        )
+    with pytest.raises(click.BadParameter, match="does not exist"):
+        run_command.make_context("run", ["--cert", f"{module}:other"])
+    monkeypatch.setitem(sys.modules, "ssl", None)
+    with pytest.raises(click.BadParameter, match="SSL"):
+        run_command.make_context("run", ["--cert", "adhoc"])
+
+
+def test_several_paths_are_one_option(tmp_path: Path) -> None:
+    one, two = write(tmp_path / "one", ""), write(tmp_path / "two", "")
+    context = run_command.make_context("run", ["--extra-files", os.pathsep.join((str(one), str(two)))])
+    assert context.params["extra_files"] == [str(one), str(two)]
+
+
+# --- the built-in commands ------------------------------------------------------------------------------------------
+
+
+def broken(info: ScriptInfo | None = None) -> Flask:
+    raise ZeroDivisionError("a typing mistake")
+
+
+def test_an_application_that_fails_is_not_served(monkeypatch: pytest.MonkeyPatch, runner: CliRunner) -> None:
+    monkeypatch.setattr("bustapi.werkzeug.serving.run_simple", lambda *args, **options: pytest.fail("served"))
+    result = runner.invoke(FlaskGroup(create_app=broken), ["run"])
+    assert isinstance(result.exception, ZeroDivisionError)
+
+
+def test_below_the_reloader_it_is_served_as_its_failure(
+    monkeypatch: pytest.MonkeyPatch, runner: CliRunner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    served: list[Any] = []
+    monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
+    monkeypatch.setattr(
+        "bustapi.werkzeug.serving.run_simple", lambda host, port, app, **options: served.append(app)
+    )
+    result = runner.invoke(FlaskGroup(create_app=broken), ["run"])
+    assert result.exit_code == 0
+    assert "a typing mistake" in result.output + capsys.readouterr().err
+    # The parent has said it already.
+    assert "Serving" not in result.output
+    with pytest.raises(ZeroDivisionError, match="a typing mistake"):
+        served[0]({}, lambda status, headers: None)
+
+
+@pytest.mark.parametrize("editing", ["with line editing", "without it", "without a hook"])
+def test_the_shell_has_the_applications_names(
+    tmp_path: Path, editing: str, monkeypatch: pytest.MonkeyPatch, runner: CliRunner
+) -> None:
+    app = Flask("shelled")
+    app.shell_context_processor(lambda: {"answer": 42})
+    startup = write(tmp_path / "startup.py", "begun = 'yes'\n")
+    monkeypatch.setenv("PYTHONSTARTUP", str(startup))
+    hooked: list[bool] = []
+    completers: list[Any] = []
+    if editing == "without a hook":
+        monkeypatch.delattr(sys, "__interactivehook__", raising=False)
+    else:
+        monkeypatch.setattr(sys, "__interactivehook__", lambda: hooked.append(True), raising=False)
+    if editing == "with line editing":
+        readline = pytest.importorskip("readline")
+        monkeypatch.setattr(readline, "set_completer", completers.append)
+    else:
+        monkeypatch.setitem(sys.modules, "readline", None)
+    result = runner.invoke(
+        FlaskGroup(create_app=lambda: app), ["shell"], input="print(answer, begun, app.name, g is not None)\n"
+    )
+    assert result.exit_code == 0, result.output
+    assert "42 yes shelled True" in result.output
+    assert hooked == [True] * (editing != "without a hook")
+    # rlcompleter sets one of its own when it is imported.
+    assert [completer("answ", 0) for completer in completers[-1:]] == ["answer"] * (
+        editing == "with line editing"
+    )
+
+
+def test_the_list_of_commands_tells_why_those_of_the_application_are_missing(
+    tmp_path: Path, runner: CliRunner
+) -> None:
+    result = runner.invoke(FlaskGroup(), ["--help"])
+    assert result.exit_code == 0
+    assert "Error: " in result.output
+    assert "routes" in result.output

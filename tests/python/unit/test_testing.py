@@ -140,6 +140,7 @@ def entry_points() -> list[str]:
     return [point.value for point in distribution("bustapi").entry_points if point.group == "pytest11"]
 
 
+@pytest.mark.timeout(200)  # three runs of pytest, one after the other
 def test_a_project_gets_the_fixtures(tmp_path: Path) -> None:
     (tmp_path / "my_app.py").write_text(APPLICATION)
     (tmp_path / "test_it.py").write_text(SUITE)

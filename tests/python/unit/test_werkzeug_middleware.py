@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import os
 import threading
 import warnings
@@ -234,22 +235,51 @@ def test_profiler_closes_the_body_of_a_failing_application() -> None:
 # --- LintMiddleware ---------------------------------------------------------------------------------------------
 
 
+class Bare:
+    """A stream that can only be read."""
+
+    def read(self, *sizes: int) -> bytes:
+        return b""
+
+
+class Text(str):
+    pass
+
+
 def lint(
     status: str = "200 OK",
     headers: Any = None,
     body: Any = (b"x",),
     environ: dict[str, Any] | None = None,
     before: Any = None,
+    without: tuple[str, ...] = (),
+    exc_info: Any = None,
+    start: Any = None,
+    written: Any = None,
+    fails: type[Exception] | None = None,
 ) -> list[str]:
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         if before is not None:
             before(environ)
-        start_response(status, [] if headers is None else headers)
+        more = () if exc_info is None else (exc_info,)
+        write = start_response(status, [] if headers is None else headers, *more, **(start or {}))
+        if written is not None:
+            write(written)
         return body
 
+    given = (
+        environ(create_environ()) if isinstance(environ, type) else {**create_environ(), **(environ or {})}
+    )
+    for name in without:
+        del given[name]
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        run_wsgi_app(LintMiddleware(app), {**create_environ(), **(environ or {})}, buffered=True)
+        try:
+            run_wsgi_app(LintMiddleware(app), given, buffered=True)
+        except Exception as error:
+            # What was found is told all the same.
+            if fails is None or not isinstance(error, fails):
+                raise
     assert all(issubclass(item.category, (WSGIWarning, HTTPWarning)) for item in caught)
     # The line to blame is never one of the checker's own.
     assert not any(item.filename.endswith("lint.py") for item in caught)
@@ -284,6 +314,33 @@ def test_lint_is_content_with_a_good_application() -> None:
         ({"before": lambda environ: environ["wsgi.input"].readline()}, "unsafe"),
         ({"before": lambda environ: environ["wsgi.input"].close()}, "closed 'wsgi.input'"),
         ({"before": lambda environ: environ["wsgi.errors"].writelines([])}, None),
+        ({"before": lambda environ: environ["wsgi.errors"].writelines(["a line\n"])}, None),
+        ({"before": lambda environ: environ["wsgi.errors"].flush()}, None),
+        (
+            {
+                "before": lambda environ: environ["wsgi.errors"].close(),
+                "environ": {"wsgi.errors": io.StringIO()},
+            },
+            "closed 'wsgi.errors'",
+        ),
+        ({"before": lambda environ: environ["wsgi.errors"].write("text")}, None),
+        ({"before": lambda environ: list(environ["wsgi.input"])}, None),
+        (
+            {"before": lambda environ: list(environ["wsgi.input"]), "environ": {"wsgi.input": Bare()}},
+            "not iterable",
+        ),
+        (
+            {"before": lambda environ: environ["wsgi.input"].read(1, 2), "environ": {"wsgi.input": Bare()}},
+            "more than a size",
+        ),
+        ({"before": lambda environ: environ["wsgi.input"].readline(1)}, "with a size"),
+        ({"headers": [("A", Text("b"))]}, "must be strings"),
+        ({"body": "x", "fails": TypeError}, "returned a string"),
+        ({"environ": {"wsgi.errors": None}, "without": ("SERVER_NAME",)}, "'SERVER_NAME' not found"),
+        ({"exc_info": "wrong", "fails": AttributeError}, "Invalid value for exc_info"),
+        ({"start": {"more": 1}, "fails": TypeError}, "keyword arguments"),
+        ({"written": b"y"}, None),
+        ({"written": "text", "fails": TypeError}, "write()"),
     ],
 )
 def test_lint_finds(case: dict[str, Any], finding: str | None) -> None:
@@ -292,6 +349,14 @@ def test_lint_finds(case: dict[str, Any], finding: str | None) -> None:
         assert found == []
     else:
         assert any(finding in message for message in found), found
+
+
+def test_lint_finds_an_environment_that_is_no_plain_dict() -> None:
+    class Environ(dict):  # type: ignore[type-arg]
+        pass
+
+    with pytest.warns(WSGIWarning, match="not a standard Python dict"):
+        LintMiddleware(lambda environ, start: []).check_environ(Environ(create_environ()))
 
 
 def test_lint_finds_a_body_that_is_not_closed() -> None:

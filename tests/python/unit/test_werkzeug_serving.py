@@ -370,3 +370,102 @@ def test_reloader_needs_the_main_thread() -> None:
     thread.start()
     thread.join(10)
     assert isinstance(errors[0], RuntimeError)
+
+
+# --- made servers and addresses -------------------------------------------------------------------------------------
+
+
+def test_static_files_are_put_in_front_of_the_application(
+    app: Flask, calls: list[tuple[tuple[Any, ...], dict[str, Any]]], tmp_path: Path
+) -> None:
+    (tmp_path / "a.txt").write_text("a file")
+    serving.run_simple("127.0.0.1", 0, app, static_files={"/files": str(tmp_path)})
+    application = calls[0][0][2]
+    from bustapi.werkzeug.test import Client
+
+    client = Client(application.wsgi_app)
+    assert client.get("/files/a.txt").text == "a file"
+    assert client.get("/").text == "served"
+
+
+@pytest.mark.parametrize("kind", ["function", "coroutine"])
+def test_a_made_server_serves_in_a_thread_and_knows_where(app: Flask, kind: str) -> None:
+    if kind == "coroutine":
+
+        async def later() -> str:
+            return "later"
+
+        app.add_url_rule("/later", "later", later)
+    server = serving.make_server("127.0.0.1", 0, app)
+    assert server.server_name == "127.0.0.1"
+    descriptor = server.fileno()
+    with socket.fromfd(descriptor, socket.AF_INET, socket.SOCK_STREAM) as listening:
+        assert listening.getsockname()[1] == server.port
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        path = "/later" if kind == "coroutine" else "/"
+        with urllib.request.urlopen(f"http://127.0.0.1:{server.port}{path}", timeout=20) as answer:
+            assert answer.read() == (b"later" if kind == "coroutine" else b"served")
+    finally:
+        server.shutdown()
+        thread.join(20)
+        server.server_close()
+    with pytest.raises(ValueError, match="closed"):
+        server.fileno()
+
+
+@pytest.mark.parametrize(
+    ("host", "lines"),
+    [
+        ("127.0.0.1", [r" \* Running on http://127\.0\.0\.1:5$"]),
+        ("0.0.0.0", [r"all addresses \(0\.0\.0\.0\)", r"http://127\.0\.0\.1:5", r"http://[\d.]+:5"]),
+        ("::", [r"all addresses \(::\)", r"http://\[::1\]:5", r"http://\[[0-9a-f:%\w]+\]:5"]),
+        ("unix:/a.sock", [r"Running on unix:/a\.sock$"]),
+    ],
+)
+def test_the_lines_of_a_start_name_every_address(app: Flask, host: str, lines: list[str]) -> None:
+    import re
+
+    server = serving.make_server("127.0.0.1", 0, app)
+    said: list[str] = []
+    try:
+        server.log = lambda kind, message, *args: said.append(message % args)  # type: ignore[method-assign]
+        server.host, server.port = host, 5
+        server.address_family = serving.select_address_family(host, 5)
+        server.log_startup()
+    finally:
+        server.server_close()
+    assert len(said) == len(lines)
+    assert all(re.search(pattern, line) for pattern, line in zip(lines, said)), said
+
+
+def test_what_a_server_logs_goes_to_the_logger_of_the_package(
+    app: Flask, caplog: pytest.LogCaptureFixture
+) -> None:
+    server = serving.make_server("127.0.0.1", 0, app)
+    try:
+        with caplog.at_level("INFO", "werkzeug"):
+            server.log("info", "told %s", "so")
+    finally:
+        server.server_close()
+    assert [record.getMessage() for record in caplog.records] == ["told so"]
+
+
+def test_names_that_cannot_be_resolved_stay_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*args: Any) -> Any:
+        raise socket.gaierror(socket.EAI_NONAME, "not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+    assert serving.get_sockaddr("name.invalid", 80, socket.AF_INET) == ("name.invalid", 80)
+
+
+@pytest.mark.parametrize(("family", "own"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
+def test_without_a_network_the_own_address_is_this_hosts(
+    family: socket.AddressFamily, own: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(sock: socket.socket, address: object) -> None:
+        raise OSError("Network is unreachable")
+
+    monkeypatch.setattr(socket.socket, "connect", refuse)
+    assert serving.get_interface_ip(family) == own

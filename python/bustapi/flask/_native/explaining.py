@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+import weakref
 from inspect import iscoroutinefunction, unwrap
 
 from ...kernel.plan import locate
@@ -124,9 +125,8 @@ def _contexts() -> Iterator[Reason]:
 def _around(app: Flask, rule: t.Any) -> Iterator[Reason]:
     for signal in _SIGNALS:
         if signal.receivers:
-            receivers = [getattr(held, "__call__", held) for held in signal.receivers.values()]  # noqa: B004
-            target = next(iter(receivers), None)
-            yield Reason(f"the signal {signal.name} has {len(receivers)} receiver(s)", _target(target))
+            first = next(iter(list(signal.receivers.values())), None)
+            yield Reason(f"the signal {signal.name} has {len(signal.receivers)} receiver(s)", _target(first))
     for name in (None, *_blueprints(rule)):
         for function in app.url_value_preprocessors.get(name, ()):
             yield Reason(f"url_value_preprocessor {_name(function)}", function)
@@ -156,11 +156,8 @@ def _responses(app: Flask) -> Iterator[Reason]:
 
 
 def _target(held: t.Any) -> t.Any:
-    """Return what a weak reference of a signal stands for."""
-    try:
-        return held() if type(held).__name__ in ("ReferenceType", "WeakMethod", "weakref") else held
-    except TypeError:
-        return held
+    """Return the receiver that a signal holds, mostly by a weak reference."""
+    return held() if isinstance(held, weakref.ref) else held
 
 
 def _name(function: t.Any) -> str:

@@ -131,33 +131,18 @@ class WWWAuthenticate:
 
     @property
     def type(self) -> str:
-        """The scheme in lower case. Assigned as an attribute, `type` is a parameter like any other."""
+        """The scheme in lower case. Assigned, it is a parameter like any other, and so are the two below."""
         return self._type
-
-    @type.setter
-    def type(self, value: str) -> None:
-        self._type = value
-        self._trigger_on_update()
 
     @property
     def parameters(self) -> CallbackDict[str, str | None]:
         """The parameters; a change of them updates the response's header."""
         return self._parameters
 
-    @parameters.setter
-    def parameters(self, value: Params) -> None:
-        self._parameters = self._watched(value)
-        self._trigger_on_update()
-
     @property
     def token(self) -> str | None:
         """The token."""
         return self._token
-
-    @token.setter
-    def token(self, value: str | None) -> None:
-        self._token = value
-        self._trigger_on_update()
 
     def __getitem__(self, key: str) -> str | None:
         return self._parameters.get(key)

@@ -42,6 +42,10 @@ class _OrderedMultiDict(MultiDict[K, V]):
             return list(self.items(multi=True)) == list(other.items(multi=True))
         return dict.__eq__(self, other)
 
+    def __ne__(self, other: object) -> bool:
+        # A dict has one of its own, which knows of no order.
+        return not self == other
+
     __hash__ = None  # type: ignore[assignment]
 
     def __reduce_ex__(self, protocol: t.Any) -> t.Any:
@@ -63,6 +67,8 @@ class _OrderedMultiDict(MultiDict[K, V]):
         self.setlist(key, [value])
 
     def __delitem__(self, key: K) -> None:
+        if key not in self:
+            raise BadRequestKeyError(key)
         dict.__delitem__(self, key)
         self._forget(key)
 
