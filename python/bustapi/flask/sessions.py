@@ -54,7 +54,9 @@ class SecureCookieSession(CallbackDict, SessionMixin):  # type: ignore[type-arg]
     modified = False
 
     def __init__(self, initial: c.Mapping[str, t.Any] | None = None) -> None:
-        super().__init__(initial, _mark_modified)
+        # What the base does, without two calls a request.
+        dict.__init__(self, () if initial is None else initial)
+        self.on_update = _mark_modified
 
 
 class NullSession(SecureCookieSession):
@@ -213,8 +215,11 @@ class SecureCookieSessionInterface(SessionInterface):
             return None
         return cookie_signer(self.salt, (*(app.config["SECRET_KEY_FALLBACKS"] or ()), secret))
 
-    def _content(self, octets: bytes | None) -> dict[str, t.Any] | None:
-        """What a cookie's verified content says; None for one that the reference has to read."""
+    def _content(self, octets: bytes | None, app: Flask | None = None) -> dict[str, t.Any] | None:
+        """What a cookie's verified content says; None for one that the reference has to read.
+
+        Without an application, the running one's provider reads it, for which its context is made.
+        """
         if not octets:
             return None
         try:
@@ -222,7 +227,9 @@ class SecureCookieSessionInterface(SessionInterface):
                 import zlib
 
                 octets = zlib.decompress(octets[1:])
-            return self.serializer.loads(octets.decode())  # type: ignore[no-any-return]
+            if app is None or type(self.serializer).loads is not _READ_TAGGED:
+                return self.serializer.loads(octets.decode())  # type: ignore[no-any-return]
+            return self.serializer._read(octets.decode(), app.json.loads)  # type: ignore[no-any-return]
         except Exception:
             # It is signed all the same: the long way says what is wrong with it.
             return None
@@ -235,7 +242,7 @@ class SecureCookieSessionInterface(SessionInterface):
             octets = state.session_content(signer, timestamp(), max_age)
             if octets is None:
                 return self.session_class()
-            content = self._content(octets)
+            content = self._content(octets, app)
             if content is not None:
                 return self.session_class(content)
         return self.open_session(app, state.request)
@@ -308,6 +315,7 @@ class SecureCookieSessionInterface(SessionInterface):
 _GET_SERIALIZER = SecureCookieSessionInterface.get_signing_serializer
 _SHA1 = SecureCookieSessionInterface.digest_method
 _COMPRESSED = ord(".")
+_READ_TAGGED = TaggedJSONSerializer.loads
 
 
 def _vary_by_cookie(response: Response) -> None:
