@@ -6,7 +6,7 @@ import typing as t
 from io import BytesIO
 from urllib.parse import parse_qsl
 
-from .._core import parse_multipart, urlencoded_pairs
+from .._core import Body, parse_multipart, urlencoded_pairs
 from ._internal import _missing, _plain_int
 from .datastructures import FileStorage, Headers, MultiDict
 from .exceptions import RequestEntityTooLarge
@@ -265,10 +265,11 @@ class MultiPartParser:
             return self.get_part_charset(Headers(fields))
 
         # What is in memory is read where it is, unless a subclass may read otherwise.
-        is_memory = type(stream) in _IN_MEMORY
+        source: t.Any = stream.getvalue() if type(stream) is BytesIO else getattr(stream, "received", None)
+        is_memory = type(source) in (bytes, Body)
         start = stream.tell() if is_memory else 0
         fields, opened, size, refused = parse_multipart(
-            stream.getvalue() if is_memory else stream.read,  # type: ignore[attr-defined]
+            source if is_memory else stream.read,
             start,
             boundary,
             self.buffer_size,
@@ -339,7 +340,6 @@ class MultiPartParser:
 
 
 _GET_PART_CHARSET = MultiPartParser.get_part_charset
-_IN_MEMORY = (BytesIO,)
 
 
 def _blocks(read: t.Callable[[int], bytes], size: int) -> t.Iterator[bytes | None]:

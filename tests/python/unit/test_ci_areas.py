@@ -31,14 +31,14 @@ def written(folder: Path, **outcomes: str) -> Path:
 
 def test_counts_what_passed_by_area(areas: Any, tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text(f"before\n{areas.BEGIN}\nold\n{areas.END}\nafter\n")
+    page.write_text(f"before\n{areas.BEGIN}\nwhat was there\n{areas.END}\nafter\n")
     flask = written(tmp_path, test_views_PY__a="passed", test_views_PY__b="failed", test_json_PY__c="passed")
     werkzeug = written(tmp_path, test_exceptions_PY__a="passed", test_exceptions_PY__b="skipped")
     assert areas.main(flask, werkzeug, page) == 0
     text = page.read_text()
     assert text.startswith(f"before\n{areas.BEGIN}\n")
     assert text.endswith(f"{areas.END}\nafter\n")
-    assert "old" not in text
+    assert "what was there" not in text
     for line in [
         "| Views | 1 of 2 |  |",
         "| JSON | 1 of 1 |  |",
