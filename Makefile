@@ -24,7 +24,7 @@ CARGO_LLVM_COV := $(shell command -v cargo-llvm-cov || echo .tools/bin/cargo-llv
 FUZZ := RUSTC_BOOTSTRAP=1 $(CARGO_FUZZ)
 CLIPPY := -D warnings -D clippy::undocumented_unsafe_blocks
 
-.PHONY: help run test coverage coverage-rust test-all test-extensions autobahn suites matrix check bench soak fuzz fuzz-build wheel clean
+.PHONY: help run test coverage coverage-rust test-all test-extensions autobahn suites matrix check bench bench-flask soak fuzz fuzz-build wheel clean
 .DEFAULT_GOAL := help
 
 help:
@@ -38,6 +38,7 @@ help:
 	@echo "make matrix    docs/extensions.md from the results of the two"
 	@echo "make check     formatting, lints, types, stubs"
 	@echo "make bench     end-to-end benchmark against a bare server (Linux, needs wrk)"
+	@echo "make bench-flask  Flask's features beside Flask on gunicorn (Linux, needs wrk)"
 	@echo "make soak      checked traffic for SOAK_SECS ($(SOAK_SECS)) seconds, then faults (Linux)"
 	@echo "make fuzz      every fuzz target for FUZZ_SECS ($(FUZZ_SECS)) seconds"
 	@echo "make wheel     a release wheel for $(PYTHON) in dist/"
@@ -120,6 +121,11 @@ bench: $(BIN)/maturin
 	$(BIN)/maturin develop --quiet --release
 	cargo build --quiet --release --manifest-path benches/bare/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)
 	$(BIN)/python benches/end_to_end/run.py $(BENCH_ARGS)
+
+# Flask's features beside Flask on gunicorn, which is installed into an environment of the benchmark's own.
+bench-flask: $(BIN)/maturin
+	$(BIN)/maturin develop --quiet --release
+	$(BIN)/python benches/flask_face/run.py $(BENCH_ARGS)
 
 soak: $(BIN)/maturin
 	$(BIN)/maturin develop --quiet --release

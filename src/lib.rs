@@ -3,7 +3,7 @@
 //! Layers (an arrow is who may be imported by whom):
 //!
 //! ```text
-//! buf, http, json, pace  <-  h1, ws, route  <-  conn  <-  net  <-  py
+//! buf, http, json, pace  <-  form, h1, ws, route  <-  conn  <-  net  <-  py
 //! ```
 //!
 //! `buf`, `http`, `json` and `pace` (which routes are quick) know nothing of the others; `h1` and `ws` are sans-IO
@@ -16,6 +16,7 @@
 pub mod buf;
 pub mod config;
 pub mod conn;
+pub mod form;
 pub mod h1;
 pub mod http;
 pub mod json;

@@ -1,7 +1,7 @@
 //! The layer rule, read from the source: who may import whom, and where `unsafe` may stand.
 //!
 //! ```text
-//! buf, http, json, pace  <-  h1, h2, ws, tls, route  <-  config  <-  conn  <-  net  <-  py
+//! buf, http, json, pace  <-  form, h1, h2, ws, tls, route  <-  config  <-  conn  <-  net  <-  py
 //! ```
 //!
 //! An arrow is who may be imported by whom; layers of one rank do not know each other. `config` resolves the limits
@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 const RANKS: &[&[&str]] = &[
     &["buf", "http", "json", "pace"],
-    &["h1", "h2", "ws", "tls", "route"],
+    &["form", "h1", "h2", "ws", "tls", "route"],
     &["config"],
     &["conn"],
     &["net"],

@@ -29,6 +29,8 @@ __all__ = [
     "json_dumps",
     "json_loads",
     "note_switch_interval",
+    "parse_multipart",
+    "urlencoded_pairs",
 ]
 
 @final
@@ -274,6 +276,21 @@ def json_dumps(
     newline: bool = False,
 ) -> bytes: ...
 def json_loads(data: str | Buffer, /) -> Any: ...
+def parse_multipart(
+    source: bytes | Body | Callable[[int], bytes],
+    start: int,
+    boundary: bytes,
+    block: int,
+    max_memory: int | None,
+    max_parts: int | None,
+    open_file: Callable[..., tuple[Any, ...]],
+    charset_of: Callable[[list[tuple[str, str]]], str],
+) -> tuple[list[tuple[str, str]], list[tuple[Any, ...]], int, Any]:
+    """Parse a multipart form: its fields, what `open_file` returned for its files, the bytes read, what is wrong."""
+
+def urlencoded_pairs(data: bytes) -> list[tuple[str, str]] | None:
+    """Return the decoded pairs of a URL-encoded form; None if it is not UTF-8."""
+
 def note_switch_interval(seconds: float) -> None: ...
 def check_setting(name: str, value: str) -> None:
     """Check a setting that is written as a list; ValueError says what it must be."""

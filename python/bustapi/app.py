@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 import typing as t
-from functools import cached_property
 
 from .flask.app import Flask
 from .flask.globals import request
@@ -14,7 +13,6 @@ from .werkzeug.routing import Rule as _Rule
 if t.TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
-    from .flask._asgi import AsgiApp
     from .kernel.execution import Execution
 
 
@@ -154,17 +152,6 @@ class BustAPI(Flask):
             rule.provide_automatic_options = False  # type: ignore[attr-defined]
             self.url_map.add(rule)
         self.view_functions[endpoint] = mounted
-
-    @cached_property
-    def asgi_app(self) -> AsgiApp:
-        """The application for ASGI servers and test clients, beside `wsgi_app`: `uvicorn module:app.asgi_app`.
-
-        Assign to it to wrap it in ASGI middleware. Async views and hooks run on the server's loop, plain ones on its
-        threads, with what is around `wsgi_app`.
-        """
-        from .flask._asgi import AsgiApp
-
-        return AsgiApp(self)
 
     def run(
         self,

@@ -2,6 +2,7 @@
 
 pub mod face;
 pub mod ffi;
+pub mod form;
 pub mod json;
 pub mod route;
 pub mod run;
@@ -13,6 +14,7 @@ use pyo3::prelude::*;
 #[pymodule(gil_used = false)]
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    form::register(m)?;
     json::register(m)?;
     route::register(m)?;
     m.add_class::<face::generation::Generation>()?;

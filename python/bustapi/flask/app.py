@@ -7,6 +7,7 @@ import os
 import typing as t
 import weakref
 from datetime import timedelta
+from functools import cached_property
 from urllib.parse import quote
 
 from ..kernel.context import RequestState
@@ -30,6 +31,7 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from ..werkzeug.routing import MapAdapter
+    from ._asgi import AsgiApp
     from .templating import Environment
     from .testing import FlaskClient, FlaskCliRunner
 
@@ -491,6 +493,20 @@ class Flask(Dispatch):
             if failure is not None and self.should_ignore_error(failure):
                 failure = None
             context.pop(failure)
+
+    @cached_property
+    def asgi_app(self) -> AsgiApp:
+        """The application for ASGI servers and test clients, beside `wsgi_app`: `uvicorn module:app.asgi_app`.
+
+        Assign to it to wrap it in ASGI middleware. Async views and hooks run on the server's loop, plain ones on its
+        threads, with what is around `wsgi_app`.
+
+        BustAPI only.
+        """
+        # Only what serves the application over ASGI needs asyncio.
+        from ._asgi import AsgiApp
+
+        return AsgiApp(self)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> cabc.Iterable[bytes]:
         """Call `wsgi_app`, with whatever middleware it is wrapped in."""

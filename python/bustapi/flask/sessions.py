@@ -7,6 +7,7 @@ from collections.abc import MutableMapping
 
 from ..kernel.signing import cookie_signer, timestamp
 from ..werkzeug.datastructures import CallbackDict
+from .json.provider import DefaultJSONProvider, _json_loads
 from .json.tag import TaggedJSONSerializer
 
 if t.TYPE_CHECKING:
@@ -54,7 +55,9 @@ class SecureCookieSession(CallbackDict, SessionMixin):  # type: ignore[type-arg]
     modified = False
 
     def __init__(self, initial: c.Mapping[str, t.Any] | None = None) -> None:
-        super().__init__(initial, _mark_modified)
+        # What the base does, without two calls a request.
+        dict.__init__(self, () if initial is None else initial)
+        self.on_update = _mark_modified
 
 
 class NullSession(SecureCookieSession):
@@ -213,8 +216,11 @@ class SecureCookieSessionInterface(SessionInterface):
             return None
         return cookie_signer(self.salt, (*(app.config["SECRET_KEY_FALLBACKS"] or ()), secret))
 
-    def _content(self, octets: bytes | None) -> dict[str, t.Any] | None:
-        """What a cookie's verified content says; None for one that the reference has to read."""
+    def _content(self, octets: bytes | None, app: Flask | None = None) -> dict[str, t.Any] | None:
+        """What a cookie's verified content says; None for one that the reference has to read.
+
+        Without an application, the running one's provider reads it, for which its context is made.
+        """
         if not octets:
             return None
         try:
@@ -222,23 +228,67 @@ class SecureCookieSessionInterface(SessionInterface):
                 import zlib
 
                 octets = zlib.decompress(octets[1:])
-            return self.serializer.loads(octets.decode())  # type: ignore[no-any-return]
+            if app is None or type(self.serializer).loads is not _READ_TAGGED:
+                return self.serializer.loads(octets.decode())  # type: ignore[no-any-return]
+            return self.serializer._read(octets.decode(), app.json.loads)  # type: ignore[no-any-return]
         except Exception:
             # It is signed all the same: the long way says what is wrong with it.
             return None
 
     def _open_received(self, app: Flask, state: RequestState) -> SessionMixin | None:
         """`open_session` of a request that the server holds, which need not be made for it."""
-        signer = self._core_signer(app)
-        if signer is not None and type(self).get_cookie_name is SessionInterface.get_cookie_name:
-            max_age = int(app.permanent_session_lifetime.total_seconds())
-            octets = state.session_content(signer, timestamp(), max_age)
+        cls = type(self)
+        reader: _Reader | None = app.__dict__.get("_session_reader")
+        if (
+            reader is None
+            or reader.generation != app._generation.value
+            or reader.facts != _facts(cls)
+            or self.__dict__
+        ):
+            reader = self._reader(app)
+        signer = reader.signer
+        if signer is not None:
+            octets = state.session_content(signer, timestamp(), reader.max_age)
             if octets is None:
                 return self.session_class()
-            content = self._content(octets)
+            if reader.is_cached and _json_loads is not None and octets[:1] == b"{" and b'" ' not in octets:
+                # No tag and nothing compressed.
+                try:
+                    return self.session_class(_json_loads(octets))
+                except ValueError:
+                    pass
+            content = self._content(octets, app)
             if content is not None:
                 return self.session_class(content)
         return self.open_session(app, state.request)
+
+    def _reader(self, app: Flask) -> _Reader:
+        """What reads the sessions of an application; kept by it until something changes, where that can be told."""
+        from .app import Flask
+        from .config import Config
+
+        cls = type(self)
+        # Before anything is looked at: what changes meanwhile makes it outdated.
+        generation, facts = app._generation.value, _facts(cls)
+        signer = self._core_signer(app) if cls.get_cookie_name is SessionInterface.get_cookie_name else None
+        owner = type(app)
+        is_cached = (
+            signer is not None
+            and type(app.config) is Config
+            # A list may change without being assigned.
+            and not app.config["SECRET_KEY_FALLBACKS"]
+            and all(getattr(owner, name) is getattr(Flask, name) for name in _READ_OF_APP)
+            and getattr(app.json.loads, "__func__", None) is _PLAIN_LOADS
+            and type(cls.serializer) is TaggedJSONSerializer
+            and TaggedJSONSerializer.loads is _READ_TAGGED
+            and session_json_serializer._spaced == len(session_json_serializer.tags)
+        )
+        max_age = int(app.permanent_session_lifetime.total_seconds())
+        reader = _Reader(generation, facts, signer, max_age, is_cached)
+        if is_cached:
+            # Past the assignment that counts as a change.
+            app.__dict__["_session_reader"] = reader
+        return reader
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session in the request's cookie, an empty one if it is missing or not ours.
@@ -305,9 +355,40 @@ class SecureCookieSessionInterface(SessionInterface):
         return signer.sign(octets, timestamp())
 
 
+class _Reader(t.NamedTuple):
+    """What sessions are read with, and what it was made of."""
+
+    generation: int
+    facts: tuple[t.Any, ...]
+    signer: CookieSigner | None
+    max_age: int
+    is_cached: bool
+
+
 _GET_SERIALIZER = SecureCookieSessionInterface.get_signing_serializer
 _SHA1 = SecureCookieSessionInterface.digest_method
 _COMPRESSED = ord(".")
+_READ_OF_APP = ("secret_key", "permanent_session_lifetime")
+
+
+def _facts(cls: type[SecureCookieSessionInterface]) -> tuple[t.Any, ...]:
+    """What no application's counter of changes tells of."""
+    return (
+        cls,
+        cls.salt,
+        cls.key_derivation,
+        cls.digest_method,
+        cls.serializer,
+        cls.get_signing_serializer,
+        cls.get_cookie_name,
+        DefaultJSONProvider.loads,
+        TaggedJSONSerializer.loads,
+        len(session_json_serializer.tags),
+    )
+
+
+_PLAIN_LOADS = DefaultJSONProvider.loads
+_READ_TAGGED = TaggedJSONSerializer.loads
 
 
 def _vary_by_cookie(response: Response) -> None:

@@ -26,7 +26,7 @@ def timestamp() -> int:
         from itsdangerous import TimestampSigner
 
         _stamp = TimestampSigner
-    return t.cast(int, _stamp.get_timestamp(None))
+    return _stamp.get_timestamp(None)  # type: ignore[no-any-return]
 
 
 _stamp: t.Any = None

@@ -282,10 +282,10 @@ impl RequestState {
     }
 
     #[getter]
-    fn content_length(&self) -> Option<u64> {
+    fn content_length(&self, py: Python<'_>) -> Option<u64> {
         self.request
             .field(b"content-length")
-            .map(|_| self.request.body.bytes().len() as u64)
+            .map(|_| self.data(py).len() as u64)
     }
 
     /// Whether the body came in chunks, without a declared length.

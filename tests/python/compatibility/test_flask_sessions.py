@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import uuid
@@ -16,8 +17,9 @@ from itsdangerous import URLSafeTimedSerializer
 from bustapi.flask.json.tag import TaggedJSONSerializer
 from bustapi.flask.sessions import SecureCookieSessionInterface
 from bustapi.kernel.signing import cookie_signer
+from bustapi.testing import TestClient
 
-from .flask_pair import NOW, OURS, Face, assert_same, get, post
+from .flask_pair import NOW, OURS, REAL, Face, assert_same, get, post
 
 DAY = 86_400
 
@@ -321,3 +323,97 @@ def test_what_an_application_changes_counts(name: str) -> None:
         if name != "no key":
             requests.append(post("/write", data={"a": "b"}, headers=headers))
     assert_same(changed(name), *requests, use_cookies=False)
+
+
+def append_fallback(app: Any, face: Face) -> None:
+    app.config["SECRET_KEY_FALLBACKS"].append("key")
+
+
+def other_provider(app: Any, face: Face) -> None:
+    class Provider(face.flask_module("json.provider").DefaultJSONProvider):  # type: ignore[misc]
+        def loads(self, s: Any, **options: Any) -> Any:
+            return {"user": "of the provider"}
+
+    app.json = Provider(app)
+
+
+def other_loads(app: Any, face: Face) -> None:
+    app.json.loads = lambda s, **options: {"user": "of the instance"}
+
+
+def other_salt(app: Any, face: Face) -> None:
+    class Interface(face.flask_module("sessions").SecureCookieSessionInterface):  # type: ignore[misc]
+        salt = "other"
+
+    app.session_interface = Interface()
+
+
+def patched(name: str, value: Any) -> Any:
+    def change(app: Any, face: Face) -> Any:
+        return mock.patch.object(face.flask_module("sessions").SecureCookieSessionInterface, name, value)
+
+    return change
+
+
+def patched_loads(module: str, cls: str) -> Any:
+    def change(app: Any, face: Face) -> Any:
+        found = getattr(face.flask_module(module), cls)
+        return mock.patch.object(found, "loads", return_value={"user": "patched"})
+
+    return change
+
+
+def keys_of(secret: str, *fallbacks: str) -> Any:
+    def change(app: Any, face: Face) -> None:
+        app.config.update(SECRET_KEY=secret, SECRET_KEY_FALLBACKS=list(fallbacks))
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        [lambda app, face: setattr(app, "secret_key", "other")],
+        [lambda app, face: setattr(app, "secret_key", None)],
+        [keys_of("other"), append_fallback],
+        [keys_of("other", "key"), keys_of("other")],
+        [lambda app, face: setattr(app, "permanent_session_lifetime", datetime.timedelta(seconds=-1))],
+        [lambda app, face: setattr(app, "config", type(app.config)("", {**app.config, "SECRET_KEY": "x"}))],
+        [other_salt],
+        [other_provider],
+        [other_loads],
+        [patched("salt", "other")],
+        [patched("key_derivation", "concat")],
+        [patched("get_cookie_name", lambda self, app: "elsewhere")],
+        [patched_loads("json.tag", "TaggedJSONSerializer")],
+        [patched_loads("json.provider", "DefaultJSONProvider")],
+    ],
+)
+def test_what_sessions_are_read_with_may_change_at_any_time(changes: list[Any]) -> None:
+    def walk(face: Face, client_of: Any) -> list[Any]:
+        app = face.Flask("changing")
+        app.secret_key = "key"
+
+        @app.get("/login")
+        def login() -> Any:
+            face.session["user"] = "me"
+            return "in"
+
+        @app.get("/who")
+        def who() -> Any:
+            return {"user": face.session.get("user"), "new": face.session.new}
+
+        with contextlib.ExitStack() as undo, client_of(app) as client:
+            client.get("/login")
+            seen = [client.get("/who").json, client.get("/who").json]
+            for change in changes:
+                context = change(app, face)
+                if context is not None:
+                    undo.enter_context(context)
+                # Not through the client's own reading, which is patched as well.
+                seen += [client.get("/who").data, client.get("/who").data]
+            return seen
+
+    expected = walk(REAL, lambda app: app.test_client())
+    assert expected[0] == {"user": "me", "new": False}
+    assert walk(OURS, lambda app: TestClient(app, served=True)) == expected

@@ -17,13 +17,14 @@ import httpx
 import pytest
 
 from bustapi import BustAPI, Response, g, request, session, stream_with_context
+from bustapi.flask import Flask
 from bustapi.werkzeug.middleware.proxy_fix import ProxyFix
 
 seen: contextvars.ContextVar[str] = contextvars.ContextVar("seen")
 
 
-def build() -> BustAPI:
-    app = BustAPI(__name__)
+def build(cls: type[Flask] = BustAPI) -> Any:
+    app = cls(__name__)
     app.secret_key = "key"
     app.config["MAX_CONTENT_LENGTH"] = 1000
     notes: list[str] = []
@@ -84,8 +85,8 @@ def build() -> BustAPI:
     return app
 
 
-def build_async() -> BustAPI:
-    app = build()
+def build_async(cls: type[Flask] = BustAPI) -> Any:
+    app = build(cls)
     notes = app.extensions["notes"]
 
     @app.teardown_request
@@ -149,10 +150,11 @@ def without(request: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in request.items() if key != "method"}
 
 
+@pytest.mark.parametrize("cls", [BustAPI, Flask])
 @pytest.mark.parametrize("make", [build, build_async])
-def test_answers_are_those_of_wsgi(make: Any) -> None:
-    found = asked(make().asgi_app, REQUESTS)
-    client = make().test_client(use_cookies=False)
+def test_answers_are_those_of_wsgi(make: Any, cls: type[Flask]) -> None:
+    found = asked(make(cls).asgi_app, REQUESTS)
+    client = make(cls).test_client(use_cookies=False)
     expected = [
         client.open(
             one["url"],
@@ -175,8 +177,9 @@ def test_a_session_lives_on() -> None:
     assert [one.text for one in asked(build().asgi_app, [{"url": "/count"}] * 3)] == ["1", "2", "3"]
 
 
-def test_async_views_run_on_the_servers_loop_and_plain_ones_beside_it() -> None:
-    app = build_async()
+@pytest.mark.parametrize("cls", [BustAPI, Flask])
+def test_async_views_run_on_the_servers_loop_and_plain_ones_beside_it(cls: type[Flask]) -> None:
+    app = build_async(cls)
 
     async def ask() -> None:
         app.extensions["loop"] = asyncio.get_running_loop()

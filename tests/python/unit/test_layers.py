@@ -37,6 +37,7 @@ MAY_IMPORT_CORE = {
     "kernel",
     "serve",
     "werkzeug.datastructures",
+    "werkzeug.formparser",
     "werkzeug.routing",
     "werkzeug.wrappers",
     "flask._native",

@@ -48,7 +48,7 @@ def open_session(app: Flask, state: RequestState) -> SessionMixin:
     """Open the session of the request."""
     interface = app.session_interface
     if type(interface).open_session is _OPEN_COOKIE and "open_session" not in interface.__dict__:
-        opened = t.cast(SecureCookieSessionInterface, interface)._open_received(app, state)
+        opened = interface._open_received(app, state)  # type: ignore[attr-defined]
     else:
         opened = interface.open_session(app, state.request)
     return interface.make_null_session(app) if opened is None else opened

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typing as t
 
-from ..globals import _cv_app, current_app
+from ...kernel.context import current as _current
+from ..globals import current_app
 from .provider import _default
 
 if t.TYPE_CHECKING:
@@ -85,5 +86,11 @@ def jsonify(*args: t.Any, **kwargs: t.Any) -> Response:
 
 
 def _provider() -> JSONProvider | None:
-    context = _cv_app.get(None)
-    return None if context is None else context.app.json
+    # Not through `_cv_app`, which makes the context of a request that has none yet.
+    value = _current.get(None)
+    if value is None:
+        return None
+    try:
+        return t.cast("JSONProvider", value.app.json)
+    except RuntimeError:  # a request was pushed without an application
+        return None

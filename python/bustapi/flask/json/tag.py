@@ -275,6 +275,9 @@ class TaggedJSONSerializer:
 
     def loads(self, value: str) -> t.Any:
         """Return the value of a tagged JSON text."""
+        return self._read(value, loads)
+
+    def _read(self, value: str, loads: t.Callable[[str], t.Any]) -> t.Any:
         found = loads(value)
         # A text in which no string begins with a space holds none of the usual tags.
         if self._spaced == len(self.tags) and '" ' not in value:

@@ -27,12 +27,14 @@ from ..formparser import FormDataParser, default_stream_factory
 from ..sansio.request import Request as _SansIORequest
 from ..utils import environ_property
 from ..wsgi import _get_server, get_input_stream
-from .received import ReceivedHeaders
+from .received import ReceivedBody, ReceivedHeaders
 
 if t.TYPE_CHECKING:
     from typing_extensions import Buffer
 
 _STDLIB_LOADS = json.loads
+# Bodies over this size are read where they are; below it, a copy costs less than a stream of our own.
+_LONG = 64 * 1024
 _SHALLOW = "A shallow request reads no body: it was made with 'shallow=True'."
 # A subclass that defines one of these sees every JSON body through it.
 _JSON_SOURCES = ("content_type", "data", "get_data", "headers", "is_json", "mimetype", "stream")
@@ -227,6 +229,11 @@ class Request(_SansIORequest):
         # Someone who has the environment may have replaced the stream in it.
         if native is None or "environ" in self.__dict__ or native.is_streamed:
             return get_input_stream(self.environ, max_content_length=limit)
+        length = native.content_length
+        if length is not None and length > _LONG:
+            if limit is not None and length > limit:
+                raise RequestEntityTooLarge()
+            return t.cast("t.IO[bytes]", ReceivedBody(native.body))
         data = native.get_data()
         if limit is not None and len(data) > limit:
             raise RequestEntityTooLarge()

@@ -1,0 +1,5 @@
+wrk.method = "POST"
+wrk.headers["Content-Type"] = "multipart/form-data; boundary=limit"
+wrk.body = "--limit\r\nContent-Disposition: form-data; name=\"title\"\r\n\r\na file\r\n--limit\r\n"
+  .. "Content-Disposition: form-data; name=\"file\"; filename=\"a.bin\"\r\nContent-Type: application/octet-stream\r\n\r\n"
+  .. string.rep("x", 4096) .. "\r\n--limit--\r\n"
