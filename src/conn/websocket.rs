@@ -126,9 +126,12 @@ impl Conn {
     /// Something waits for the service.
     #[must_use]
     pub fn has_events(&self) -> bool {
-        self.upgraded
-            .as_ref()
-            .is_some_and(|upgraded| !upgraded.events.is_empty())
+        self.news
+            || self.phase == Phase::Offered
+            || self
+                .upgraded
+                .as_ref()
+                .is_some_and(|upgraded| !upgraded.events.is_empty())
     }
 
     pub fn take_event(&mut self) -> Option<SocketEvent> {

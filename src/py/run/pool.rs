@@ -40,6 +40,8 @@ impl Job {
         let state = self.state.bind(py);
         let auto = self.plan.mode == Mode::Auto;
         let look = (auto && self.plan.pace.is_suspect()).then(Look::begin);
+        // Whoever waits for a client's body says nothing of how the view behaves.
+        let auto = auto && !RequestState::is_read_as_it_comes(state);
         let begun = auto.then(Instant::now);
         match self.context.enter(py) {
             // The state is the context's value of the variable since the context was made.
