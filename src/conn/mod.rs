@@ -4,6 +4,7 @@
 //! A connection has one request with the service at a time; what a client pipelines behind it waits.
 
 mod body;
+mod events;
 mod feed;
 mod identity;
 mod preamble;
@@ -25,6 +26,7 @@ use crate::buf::{Flushed, Inbox, Outbox, Payload, Segment};
 use crate::h1::{self, Engine, Eof, Event, Next, ReplyBody, ReplyLength};
 use crate::http::Head;
 use body::Incoming;
+use events::Beat;
 use identity::Identity;
 use request::Arriving;
 use std::sync::Arc;
@@ -88,6 +90,8 @@ pub struct Conn {
     upgraded: Option<Box<Upgraded>>,
     /// The body of the request that the service has, until its end.
     feeding: Option<Feeding>,
+    /// Of a stream of events.
+    beat: Option<Box<Beat>>,
     /// The service is to be told of what has come of a body.
     news: bool,
     /// Set while the connection is on the reactor's list of connections to flush.
@@ -116,6 +120,7 @@ impl Conn {
             followed: false,
             upgraded: None,
             feeding: None,
+            beat: None,
             news: false,
             touched: false,
             queued: false,
@@ -443,6 +448,7 @@ impl Conn {
     /// One piece of a streamed body. Empty pieces send nothing (an empty chunk would end the body).
     pub fn stream(&mut self, data: &[u8]) {
         if self.phase == Phase::Streaming && !data.is_empty() {
+            self.note_event();
             let engine = &mut self.engine;
             self.outbox.append(|out| engine.encode_data(out, data));
         }
@@ -453,6 +459,7 @@ impl Conn {
             let engine = &mut self.engine;
             self.outbox.append(|out| engine.encode_end(out));
             self.streaming = false;
+            self.beat = None;
             self.end_reply(shared);
         }
     }

@@ -68,6 +68,11 @@ impl<S: Service> Reactor<S> {
                 return;
             };
             (Timing::Beat, wait)
+        } else if let Some(wait) = conn.event_beat() {
+            if socket.timing == Timing::Beat {
+                return;
+            }
+            (Timing::Beat, wait)
         } else if conn.awaits_body() {
             (Timing::Body, config.body_timeout)
         } else {

@@ -78,6 +78,15 @@ impl RequestState {
         slf.try_borrow().is_ok_and(|this| this.stream.is_some())
     }
 
+    /// The request is over: what was read of its body as a whole is not counted any more.
+    pub fn settle_stream(slf: &Bound<'_, Self>) {
+        if let Ok(this) = slf.try_borrow()
+            && let Some(stream) = &this.stream
+        {
+            stream.get().reading.settle();
+        }
+    }
+
     /// Takes the request out of a state that no view has seen.
     pub fn give_up(slf: &Bound<'_, Self>) -> PyResult<Request> {
         let mut this = slf.try_borrow_mut()?;

@@ -162,11 +162,8 @@ impl Reading {
             let need = rest.len() + taken.len;
             if need > rest.capacity() {
                 let wanted = need.max(rest.capacity() * 2);
-                let charged = {
-                    let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
-                    charge.raise_to(wanted)
-                };
-                if !charged || rest.try_reserve_exact(wanted - rest.len()).is_err() {
+                if !self.charge(wanted) || rest.try_reserve_exact(wanted - rest.len()).is_err() {
+                    self.settle();
                     return Err(BodyLost::new_err(Some(503)));
                 }
             }
@@ -175,11 +172,26 @@ impl Reading {
             }
             match taken.end {
                 Some(Ok(())) => return Ok(rest),
-                Some(Err(fault)) => return Err(lost(fault)),
+                Some(Err(fault)) => {
+                    self.settle();
+                    return Err(lost(fault));
+                }
                 None if taken.len == 0 => self.wait(py)?,
                 None => {}
             }
         }
+    }
+
+    /// Takes so many bytes in all from the process's budget for bodies.
+    fn charge(&self, bytes: usize) -> bool {
+        let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
+        charge.raise_to(bytes)
+    }
+
+    /// Nothing of what was read as a whole is held any more: the request is over.
+    pub fn settle(&self) {
+        let mut charge = self.charge.lock().unwrap_or_else(PoisonError::into_inner);
+        charge.release();
     }
 }
 
@@ -244,6 +256,15 @@ impl BodyStream {
             Some(Ok(())) => bytes(py, &[]).map(Some),
             Some(Err(fault)) => Err(lost(fault)),
         }
+    }
+
+    /// Takes `size` bytes in all from the budget for bodies, until the request is over.
+    fn reserve(&self, size: usize) -> PyResult<()> {
+        if self.reading.charge(size) {
+            return Ok(());
+        }
+        self.reading.settle();
+        Err(BodyLost::new_err(Some(503)))
     }
 
     /// Something to await: it is over when `take` has something.

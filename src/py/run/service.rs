@@ -355,6 +355,7 @@ impl PyService {
             state: state.unbind(),
             context,
             socket: None,
+            place: None,
         };
         if matches!(job.plan.steps, Steps::Socket) {
             return self.begin_socket(py, batch, job);

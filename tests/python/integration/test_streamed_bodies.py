@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import struct
@@ -374,17 +375,9 @@ def test_the_bound_of_a_body_holds_for_one_in_chunks(tmp_path: Path) -> None:
     with serving(tmp_path, APP, run="max_body=2_000_000, max_body_in_memory=1000") as served:
         with served.connect() as sock:
             sock.sendall(head("/slow", "Transfer-Encoding: chunked"))
-            with pytest.raises(OSError):
-                for _ in range(1000):
+            with contextlib.suppress(OSError):
+                for _ in range(210):
                     sock.sendall(b"2710\r\n" + b"x" * 10_000 + b"\r\n")
-                    sock.settimeout(0.001)
-                    try:
-                        if sock.recv(1, socket.MSG_PEEK):
-                            raise OSError("answered")
-                    except socket.timeout:
-                        pass
-                    sock.settimeout(10)
-            sock.settimeout(10)
             assert answer(sock)[0] == 413
         assert post(served, "/slow", b"x" * 2_000_001)[0] == 413
 

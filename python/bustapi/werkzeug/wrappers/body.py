@@ -121,6 +121,17 @@ class ReceivedBody(io.BufferedIOBase):
             raise RequestEntityTooLarge()
         return data
 
+    async def load(self) -> bytes:
+        """Wait for the rest without holding the event loop."""
+        parts: list[bytes] = []
+        try:
+            async for part in self():
+                parts.append(part)
+                self._source.reserve(self._position)
+        except _lost() as error:
+            raise _answer(error) from None
+        return b"".join(parts)
+
     async def _next(self) -> bytes:
         try:
             data = self._source.take(CHUNK)
@@ -168,4 +179,4 @@ def _lost() -> type[BodyLost]:
 
 
 def _answer(error: BodyLost) -> HTTPException:
-    return _BY_STATUS.get(error.args[0], BadRequest)()
+    return _BY_STATUS.get(error.args[0] if error.args else None, BadRequest)()

@@ -317,8 +317,8 @@ class Request(_SansIORequest):
         Compatible with: BustAPI only.
         """
         if self._cached_data is None:
-            stream = t.cast("t.Callable[[], t.AsyncIterator[bytes]]", self.stream)
-            self._cached_data = b"".join([chunk async for chunk in stream()])
+            stream = self.stream
+            self._cached_data = await stream.load() if isinstance(stream, ReceivedBody) else stream.read()
 
     # Forms
 

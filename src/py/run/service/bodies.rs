@@ -7,14 +7,14 @@ use crate::py::ffi::{self, Context};
 use crate::py::run::body::{BodyStream, Reading};
 use crate::py::run::invoke::{self, Failed};
 use crate::py::run::plan::{Mode, Plan};
-use crate::py::run::pool::Job;
+use crate::py::run::pool::{Job, Place};
 use crate::py::run::watchdog::Stage;
 use pyo3::prelude::*;
 use std::sync::Arc;
 
 /// What becomes of a body that is offered.
 enum Choice {
-    Stream,
+    Stream(Option<Place>),
     /// It is received in full; or it is offered again past so many bytes.
     Buffer(usize),
 }
@@ -57,11 +57,14 @@ impl PyService {
                 }
             }
         };
-        if let Choice::Buffer(bound) = self.choose(&plan, is_large, bound) {
-            let request = RequestState::give_up(&state)?;
-            self.decline(batch, key, request, bound);
-            return Ok(());
-        }
+        let place = match self.choose(&plan, is_large, bound) {
+            Choice::Stream(place) => place,
+            Choice::Buffer(bound) => {
+                let request = RequestState::give_up(&state)?;
+                self.decline(batch, key, request, bound);
+                return Ok(());
+            }
+        };
         batch.count_request();
         let Some((conn, shared)) = batch.conn(key) else {
             return Ok(());
@@ -86,6 +89,7 @@ impl PyService {
             state: state.unbind(),
             context,
             socket: None,
+            place,
         };
         if job.plan.mode == Mode::Task {
             self.hand_to_loop(py, batch, job)
@@ -103,11 +107,17 @@ impl PyService {
             Mode::Pool | Mode::Auto => self.pool.is_some() && plan.streams_body != Some(false),
         };
         if !can || matches!(plan.steps, Steps::Socket) {
-            Choice::Buffer(usize::MAX)
-        } else if is_large || plan.streams_body == Some(true) {
-            Choice::Stream
-        } else {
-            Choice::Buffer(bound)
+            return Choice::Buffer(usize::MAX);
+        }
+        if plan.streams_body == Some(true) {
+            return Choice::Stream(None);
+        }
+        if !is_large {
+            return Choice::Buffer(bound);
+        }
+        match self.pool.as_ref().and_then(|pool| pool.place()) {
+            Some(place) => Choice::Stream(Some(place)),
+            None => Choice::Buffer(usize::MAX),
         }
     }
 
