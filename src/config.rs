@@ -23,6 +23,8 @@ pub struct Config {
     pub max_trailers: usize,
     /// Bytes of a request body; past it 413, before any of it is read when its length is declared.
     pub max_body: u64,
+    /// Bytes of a body up to which it is received in full before its view is called.
+    pub max_body_in_memory: usize,
     /// Bytes of request bodies held by the process at one time; past it 503.
     pub max_body_memory: usize,
     /// Bytes of received data that Python objects may pin without a copy; past it they get a copy.
@@ -90,6 +92,7 @@ impl Default for Config {
             max_chunk_line: 4 * 1024,
             max_trailers: 8 * 1024,
             max_body: u64::MAX,
+            max_body_in_memory: 1024 * 1024,
             max_body_memory: 1024 * 1024 * 1024,
             max_pinned: 32 * 1024 * 1024,
             max_outbox: 256 * 1024,

@@ -49,6 +49,9 @@ if t.TYPE_CHECKING:
     from .flask import stream_with_context as stream_with_context
     from .flask import template_rendered as template_rendered
     from .flask import url_for as url_for
+    from .flask._events import EventStream as EventStream
+    from .flask._events import last_event_id as last_event_id
+    from .flask._events import sse as sse
     from .kernel.channel import Channel as Channel
     from .kernel.channel import SlowConsumer as SlowConsumer
     from .kernel.loops import loop_local as loop_local
@@ -63,6 +66,7 @@ __all__ = [
     "BustAPI",
     "Channel",
     "Config",
+    "EventStream",
     "Flask",
     "RedisChannel",
     "Request",
@@ -88,6 +92,7 @@ __all__ = [
     "has_request_context",
     "json",
     "jsonify",
+    "last_event_id",
     "loop_local",
     "make_response",
     "message_flashed",
@@ -101,6 +106,7 @@ __all__ = [
     "send_file",
     "send_from_directory",
     "session",
+    "sse",
     "stream_template",
     "stream_template_string",
     "stream_with_context",
@@ -135,7 +141,9 @@ def __getattr__(name: str) -> t.Any:
     if name in __all__:
         # Before the dialect is imported, whose import would be under way otherwise while modules are replaced.
         _build_bridge()
-    if name == "BustAPI":
+    if name in ("EventStream", "last_event_id", "sse"):
+        value = getattr(import_module(".flask._events", __name__), name)
+    elif name == "BustAPI":
         value = import_module(".app", __name__).BustAPI
     elif name in __all__:
         value = getattr(import_module(".flask", __name__), name)

@@ -25,6 +25,7 @@ class Rule(_Rule):
         view_timeout: Seconds after which a request is answered with 504; None for the application's choice.
         cancel_on_disconnect: Whether an async view is cancelled when its client has gone; None for the application's
             choice.
+        stream_body: Whether the view reads a body while it arrives; None for the application's choice.
         options: As for `bustapi.werkzeug.routing.Rule`.
 
     Raises:
@@ -38,12 +39,14 @@ class Rule(_Rule):
         execution: Execution | None = None,
         view_timeout: float | None = None,
         cancel_on_disconnect: bool | None = None,
+        stream_body: bool | None = None,
         **options: t.Any,
     ) -> None:
         super().__init__(string, **options)
         self.execution = check_execution(execution)
         self.view_timeout = check_seconds("view_timeout", view_timeout)
         self.cancel_on_disconnect = cancel_on_disconnect
+        self.stream_body = stream_body
 
     def get_empty_kwargs(self) -> dict[str, t.Any]:
         """Return the options of a copy that is not bound to a map."""
@@ -52,6 +55,7 @@ class Rule(_Rule):
             "execution": self.execution,
             "view_timeout": self.view_timeout,
             "cancel_on_disconnect": self.cancel_on_disconnect,
+            "stream_body": self.stream_body,
         }
 
 
@@ -70,6 +74,8 @@ class BustAPI(Flask):
         view_timeout: Seconds after which a request is answered with 504 unless its route says otherwise; None: never.
         cancel_on_disconnect: Whether async views are cancelled when their client has gone, unless their route says
             otherwise; None: those of GET and HEAD.
+        stream_body: Whether views read a body while it arrives, unless their route says otherwise; None: plain ones
+            read one so that is longer than `max_body_in_memory`.
         options: As for `bustapi.flask.Flask`.
 
     Raises:
@@ -85,6 +91,7 @@ class BustAPI(Flask):
         execution: Execution = "auto",
         view_timeout: float | None = None,
         cancel_on_disconnect: bool | None = None,
+        stream_body: bool | None = None,
         **options: t.Any,
     ):
         if import_name is None:
@@ -92,6 +99,7 @@ class BustAPI(Flask):
         self._execution: Execution = check_execution(execution) or "auto"
         self._view_timeout = check_seconds("view_timeout", view_timeout)
         self.cancel_on_disconnect = cancel_on_disconnect
+        self.stream_body = stream_body
         super().__init__(import_name, *args, **options)
 
     @property

@@ -65,6 +65,11 @@ impl Charge {
         self.bytes += more;
         true
     }
+
+    /// Gives everything back.
+    pub fn release(&mut self) {
+        self.budget.give_back(std::mem::take(&mut self.bytes));
+    }
 }
 
 impl Drop for Charge {

@@ -90,6 +90,10 @@ impl Incoming {
         true
     }
 
+    pub(super) fn declared(&self) -> Option<u64> {
+        self.declared
+    }
+
     /// Bytes received so far.
     pub(super) fn len(&self) -> usize {
         self.body.bytes().len()

@@ -4,15 +4,19 @@
 //! A connection has one request with the service at a time; what a client pipelines behind it waits.
 
 mod body;
+mod events;
+mod feed;
 mod identity;
 mod preamble;
 mod request;
 mod service;
 #[cfg(test)]
 mod tests;
+mod upload;
 mod websocket;
 
 pub use body::Body;
+pub use feed::{End, Fault, Feed, Piece, Taken};
 pub use preamble::{Preamble, Said};
 pub use request::{PeerAddr, Request};
 pub use service::{Batch, Key, Service, Shared};
@@ -22,9 +26,11 @@ use crate::buf::{Flushed, Inbox, Outbox, Payload, Segment};
 use crate::h1::{self, Engine, Eof, Event, Next, ReplyBody, ReplyLength};
 use crate::http::Head;
 use body::Incoming;
+use events::Beat;
 use identity::Identity;
 use request::Arriving;
 use std::sync::Arc;
+use upload::{Feeding, offered_at};
 use websocket::Upgraded;
 
 /// A body at least this long is sent by reference instead of being copied behind its head.
@@ -40,6 +46,8 @@ pub enum Phase {
     Reading,
     /// A complete request waits for the service.
     Ready,
+    /// A request waits for the service whose body is not complete.
+    Offered,
     /// The service has the request.
     Serving,
     /// The service sends a body of unknown length.
@@ -80,6 +88,12 @@ pub struct Conn {
     /// The service is told when the connection goes.
     followed: bool,
     upgraded: Option<Box<Upgraded>>,
+    /// The body of the request that the service has, until its end.
+    feeding: Option<Feeding>,
+    /// Of a stream of events.
+    beat: Option<Box<Beat>>,
+    /// The service is to be told of what has come of a body.
+    news: bool,
     /// Set while the connection is on the reactor's list of connections to flush.
     pub(crate) touched: bool,
     /// Set while the connection is on the reactor's list of connections with requests.
@@ -105,6 +119,9 @@ impl Conn {
             reset: false,
             followed: false,
             upgraded: None,
+            feeding: None,
+            beat: None,
+            news: false,
             touched: false,
             queued: false,
         }
@@ -128,10 +145,11 @@ impl Conn {
 
     /// Bytes of the incomplete request's body so far.
     #[must_use]
-    pub fn body_received(&self) -> usize {
-        self.arriving
-            .as_ref()
-            .map_or(0, |arriving| arriving.body.len())
+    pub fn body_received(&self) -> u64 {
+        match &self.arriving {
+            Some(arriving) => arriving.body.len() as u64,
+            None => self.bytes_fed(),
+        }
     }
 
     /// A streamed answer is not complete.
@@ -180,7 +198,8 @@ impl Conn {
         }
         match self.phase {
             Phase::Reading => true,
-            Phase::Ready | Phase::Serving | Phase::Streaming => {
+            Phase::Serving | Phase::Streaming if self.feeding.is_some() => self.feeds_more(),
+            Phase::Ready | Phase::Offered | Phase::Serving | Phase::Streaming => {
                 self.inbox.len() < shared.config.max_pipeline
             }
             Phase::WebSocket => self.socket_wants_bytes(),
@@ -204,6 +223,11 @@ impl Conn {
             }
         } else if self.phase == Phase::WebSocket {
             self.close(shared);
+        } else if self.phase == Phase::Offered {
+            // The body will never be whole: RFC 9112 8, as above.
+            self.close(shared);
+        } else {
+            self.end_body(Err(Fault::Disconnected));
         }
     }
 
@@ -213,7 +237,7 @@ impl Conn {
             if self.phase == Phase::WebSocket {
                 return self.advance_socket(shared);
             }
-            return Progress::Waiting;
+            return self.progress_of_body(shared);
         }
         if self.identity.awaits_preamble() && !self.take_preamble(shared) {
             return Progress::Waiting;
@@ -248,13 +272,12 @@ impl Conn {
                         head,
                         body: incoming,
                         origin,
+                        offered_at: offered_at(body, shared),
                     }));
-                    if self.inbox.is_empty() && self.engine.wants_continue() {
-                        // RFC 9110 10.1.1: sent only if the body has not begun to arrive.
-                        self.outbox
-                            .append(|out| out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
-                        self.engine.continue_sent();
+                    if self.offer() {
+                        return Progress::Ready;
                     }
+                    self.ask_for_body();
                 }
                 Event::Data { start, end } => {
                     let Some(arriving) = self.arriving.as_mut() else {
@@ -267,6 +290,9 @@ impl Conn {
                         return self.fail(503, shared);
                     }
                     self.inbox.consume(step.consumed);
+                    if self.offer() {
+                        return Progress::Ready;
+                    }
                 }
                 Event::End => {
                     self.inbox.consume(step.consumed);
@@ -278,6 +304,7 @@ impl Conn {
                         head,
                         body,
                         origin,
+                        ..
                     } = *arriving;
                     return self.complete(Request {
                         bytes,
@@ -289,6 +316,9 @@ impl Conn {
                 Event::Reject(error) => return self.fail(error.status_hint(), shared),
                 Event::Incomplete => {
                     self.inbox.consume(step.consumed);
+                    if self.offer() {
+                        return Progress::Ready;
+                    }
                     if step.consumed == 0 {
                         break;
                     }
@@ -418,6 +448,7 @@ impl Conn {
     /// One piece of a streamed body. Empty pieces send nothing (an empty chunk would end the body).
     pub fn stream(&mut self, data: &[u8]) {
         if self.phase == Phase::Streaming && !data.is_empty() {
+            self.note_event();
             let engine = &mut self.engine;
             self.outbox.append(|out| engine.encode_data(out, data));
         }
@@ -428,6 +459,7 @@ impl Conn {
             let engine = &mut self.engine;
             self.outbox.append(|out| engine.encode_end(out));
             self.streaming = false;
+            self.beat = None;
             self.end_reply(shared);
         }
     }
@@ -447,7 +479,10 @@ impl Conn {
 
     /// The peer was too slow with its request: 408 where a request was begun (RFC 9110 15.5.9), else a close.
     pub fn time_out(&mut self, shared: &mut Shared) {
-        if self.is_receiving() && !self.identity.awaits_preamble() {
+        if self.feeding.is_some() {
+            // Whoever reads the body has the answer to it.
+            self.end_body(Err(Fault::TimedOut));
+        } else if self.is_receiving() && !self.identity.awaits_preamble() {
             self.fail(408, shared);
         } else {
             self.abort(shared);
@@ -458,6 +493,7 @@ impl Conn {
     pub fn close(&mut self, _shared: &mut Shared) {
         self.phase = Phase::Closing;
         self.inbox = Inbox::Empty;
+        self.end_body(Err(Fault::Disconnected));
         self.arriving = None;
         self.ready = None;
     }
@@ -487,7 +523,7 @@ impl Conn {
                 self.fail(500, shared);
             }
             Phase::Streaming => self.abort(shared),
-            Phase::Reading | Phase::Ready | Phase::WebSocket | Phase::Closing => {}
+            Phase::Reading | Phase::Ready | Phase::Offered | Phase::WebSocket | Phase::Closing => {}
         }
     }
 
@@ -509,6 +545,7 @@ impl Conn {
             Next::KeepAlive => self.phase = Phase::Reading,
             Next::Close => {
                 self.phase = Phase::Closing;
+                self.end_body(Err(Fault::Disconnected));
                 self.inbox = Inbox::Empty;
             }
         }

@@ -54,6 +54,8 @@ pub(super) struct Arriving {
     pub head: Head,
     pub body: Incoming,
     pub origin: Option<Box<Origin>>,
+    /// From so many bytes of its body on it is offered to the service.
+    pub offered_at: usize,
 }
 
 /// Both ends of a connection.

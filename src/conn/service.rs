@@ -19,6 +19,9 @@ pub trait Service {
     /// What other threads send to the reactor's thread for it.
     type Message: Send;
 
+    /// It reads bodies while they arrive: it is offered requests whose body is large or comes in chunks.
+    const READS_BODIES: bool = false;
+
     /// Takes requests and messages until there are none or the turn's budget is spent. Must not unwind.
     fn serve(&mut self, batch: &mut Batch<'_, Self::Message>);
 }
@@ -37,6 +40,8 @@ pub struct Shared {
     pub orphans: bool,
     /// Connections that the service followed and that went, with what it had not taken.
     pub gone: Vec<(Key, VecDeque<SocketEvent>)>,
+    /// Requests are offered to the service before their body is whole.
+    pub offers_bodies: bool,
     pub(crate) head: ScratchHead,
     pub(crate) buffers: Vec<Vec<u8>>,
 }
@@ -52,6 +57,7 @@ impl Shared {
             graveyard: Vec::new(),
             orphans: false,
             gone: Vec::new(),
+            offers_bodies: false,
             head: ScratchHead::default(),
             buffers: Vec::new(),
         }
@@ -103,6 +109,11 @@ impl<M> Batch<'_, M> {
             }
         }
         None
+    }
+
+    /// What `next_ready` named was a request after all: one whose body is read as it comes.
+    pub fn count_request(&mut self) {
+        self.sockets = self.sockets.saturating_sub(1);
     }
 
     /// The connections whose streamed answer may go on. One that got no piece is named again only after `conn`.

@@ -6,16 +6,16 @@ use crate::config::Config;
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, SocketAddr};
 
-struct Bench {
-    conn: Conn,
-    shared: Shared,
-    arena: Arena,
+pub(super) struct Bench {
+    pub(super) conn: Conn,
+    pub(super) shared: Shared,
+    pub(super) arena: Arena,
     /// What the peer has received.
-    sent: Vec<u8>,
+    pub(super) sent: Vec<u8>,
 }
 
 impl Bench {
-    fn new(config: Config) -> Self {
+    pub(super) fn new(config: Config) -> Self {
         let budget = Budget::new(config.max_body_memory);
         let local = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         let peer = Arc::new(PeerAddr::Inet { peer: local, local });
@@ -39,7 +39,7 @@ impl Bench {
         self.end_turn();
     }
 
-    fn end_turn(&mut self) {
+    pub(super) fn end_turn(&mut self) {
         self.conn
             .flush(&mut self.sent, &mut self.shared, usize::MAX)
             .unwrap();

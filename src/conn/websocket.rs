@@ -126,9 +126,12 @@ impl Conn {
     /// Something waits for the service.
     #[must_use]
     pub fn has_events(&self) -> bool {
-        self.upgraded
-            .as_ref()
-            .is_some_and(|upgraded| !upgraded.events.is_empty())
+        self.news
+            || self.phase == Phase::Offered
+            || self
+                .upgraded
+                .as_ref()
+                .is_some_and(|upgraded| !upgraded.events.is_empty())
     }
 
     pub fn take_event(&mut self) -> Option<SocketEvent> {
@@ -172,6 +175,7 @@ impl Conn {
 
     /// The server stops: tells the peer and the service. `true`: the service has to hear of it.
     pub(crate) fn go_away(&mut self) -> bool {
+        self.end_events();
         self.end_by_server("the server stops")
     }
 
@@ -218,7 +222,7 @@ impl Conn {
     /// The wait is over.
     pub(crate) fn beat(&mut self, shared: &mut Shared) {
         let Some(upgraded) = self.upgraded.as_mut() else {
-            return;
+            return self.beat_events();
         };
         // One that waits for the application was not listened to.
         let silent = !std::mem::take(&mut upgraded.heard) && upgraded.events.is_empty();

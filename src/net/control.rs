@@ -1,5 +1,6 @@
 //! How other threads reach a reactor: orders and messages, each with a wake-up.
 
+use crate::conn::Key;
 use mio::Waker;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -86,6 +87,9 @@ impl Control {
 pub struct Mailbox<M> {
     messages: Mutex<Vec<M>>,
     full: AtomicBool,
+    /// Connections whose body is to be read on.
+    nudged: Mutex<Vec<Key>>,
+    is_nudged: AtomicBool,
     control: std::sync::Arc<Control>,
 }
 
@@ -94,6 +98,8 @@ impl<M> Mailbox<M> {
         Self {
             messages: Mutex::new(Vec::new()),
             full: AtomicBool::new(false),
+            nudged: Mutex::new(Vec::new()),
+            is_nudged: AtomicBool::new(false),
             control,
         }
     }
@@ -118,6 +124,30 @@ impl<M> Mailbox<M> {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .push(message);
+    }
+
+    /// Tells the reactor itself, and not its service, that a reader of this connection's body takes more.
+    /// Without `wake` the caller sees to the reactor's turn if this returns `true`.
+    pub fn nudge(&self, key: Key, wake: bool) -> bool {
+        self.nudged
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(key);
+        let is_first = !self.is_nudged.swap(true, Ordering::AcqRel);
+        if is_first && wake {
+            self.control.wake();
+        }
+        is_first
+    }
+
+    #[must_use]
+    pub(super) fn is_nudged(&self) -> bool {
+        self.is_nudged.load(Ordering::Acquire)
+    }
+
+    pub(super) fn take_nudged(&self) -> Vec<Key> {
+        self.is_nudged.store(false, Ordering::Release);
+        std::mem::take(&mut self.nudged.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether a visit would find something.

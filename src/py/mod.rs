@@ -23,6 +23,8 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<face::proxy::Resolver>()?;
     m.add_function(wrap_pyfunction!(face::proxy::forward_attributes, m)?)?;
     m.add_class::<ffi::Body>()?;
+    m.add_class::<run::body::BodyStream>()?;
+    m.add("BodyLost", m.py().get_type::<run::body::BodyLost>())?;
     m.add_class::<run::pool::Pool>()?;
     m.add_class::<run::socket::Socket>()?;
     m.add_class::<run::waiter::Waiter>()?;

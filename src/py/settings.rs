@@ -25,6 +25,7 @@ pub fn read(settings: &Bound<'_, PyDict>) -> PyResult<Config> {
     size("max_fields", &mut config.max_fields)?;
     size("max_chunk_line", &mut config.max_chunk_line)?;
     size("max_trailers", &mut config.max_trailers)?;
+    size("max_body_in_memory", &mut config.max_body_in_memory)?;
     size("max_body_memory", &mut config.max_body_memory)?;
     size("max_pinned", &mut config.max_pinned)?;
     size("max_outbox", &mut config.max_outbox)?;

@@ -21,6 +21,7 @@ if t.TYPE_CHECKING:
 
     from ..serve.live import LiveServer
     from ..serve.socket_client import SocketClient
+    from ..serve.stream_client import EventsClient, StreamClient
     from ..werkzeug.test import TestResponse
     from .app import Flask
     from .sessions import SessionMixin
@@ -160,6 +161,80 @@ class FlaskClient(Client):
             owns_server=server is None,
             keep_cookies=keep_cookies,
         )
+
+    def stream(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        headers: t.Mapping[str, str] | None = None,
+        timeout: float = 10.0,
+        server: LiveServer | None = None,
+        **settings: t.Any,
+    ) -> StreamClient:
+        """Send a request whose body and answer are handled piece by piece; to be used as a context manager.
+
+        The application is served on a free port of 127.0.0.1 while the block runs, and the request has the client's
+        cookies.
+
+        Args:
+            path: Path and query.
+            method: The method; other than GET and HEAD there is a body, in chunks unless its length is given.
+            headers: Header fields, such as `Content-Length`.
+            timeout: How long anything may take, in seconds.
+            server: A server that runs already, to be left running.
+            settings: Settings of the server (see `bustapi.serve.settings.Settings`).
+
+        BustAPI only.
+        """
+        from ..serve.live import LiveServer
+        from ..serve.stream_client import StreamClient
+
+        environ = EnvironBuilder(self.application, path).get_environ()
+        self._add_cookies_to_wsgi(environ)
+        fields = dict(headers or {})
+        if "HTTP_COOKIE" in environ:
+            fields.setdefault("Cookie", environ["HTTP_COOKIE"])
+
+        def keep_cookies(set_cookies: list[str]) -> None:
+            self._update_cookies_from_response(environ["SERVER_NAME"], environ["PATH_INFO"], set_cookies)
+
+        return StreamClient(
+            server or LiveServer(self.application, **settings),
+            path,
+            method=method,
+            host=environ["HTTP_HOST"],
+            fields=fields,
+            sends=method not in ("GET", "HEAD"),
+            timeout=timeout,
+            owns_server=server is None,
+            keep_cookies=keep_cookies,
+        )
+
+    def events(
+        self,
+        path: str,
+        *,
+        last_event_id: str | None = None,
+        headers: t.Mapping[str, str] | None = None,
+        **options: t.Any,
+    ) -> EventsClient:
+        """Open a stream of server-sent events; to be used as a context manager.
+
+        Args:
+            path: Path and query.
+            last_event_id: What a client says that comes back.
+            headers: Further header fields.
+            options: As for `stream`.
+
+        BustAPI only.
+        """
+        from ..serve.stream_client import EventsClient
+
+        fields = {"Accept": "text/event-stream", **(headers or {})}
+        if last_event_id is not None:
+            fields["Last-Event-ID"] = last_event_id
+        return EventsClient(self.stream(path, headers=fields, **options))
 
     @contextmanager
     def session_transaction(self, *args: t.Any, **kwargs: t.Any) -> t.Iterator[SessionMixin]:

@@ -26,6 +26,8 @@ class AsyncPieces:
         self._source: AsyncIterator[t.Any] = source.__aiter__()
         #: Called when the body is over, however that came.
         self.on_close: Callable[[], object] | None = None
+        #: Of a stream of events: seconds after which the server breaks its silence.
+        self.silence: float | None = None
         #: Pieces were asked for one by one, so that the iterator has to be closed that way too.
         self._pulled = False
         self._own_loop: AbstractEventLoop | None = None

@@ -14,8 +14,8 @@ from inspect import unwrap
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from .._core import BodyStream, Router, Socket
     from .._core import RequestState as RequestState
-    from .._core import Router, Socket
 
 #: Where views run: on the reactor's thread, on a thread of the pool, on one of these as they prove to be quick, or as
 #: tasks of the event loop.
@@ -92,6 +92,8 @@ class Spec(t.NamedTuple):
     cancels: bool | None = None
     #: A WebSocket's: run by `Dialect.socket_dispatch` or, as a task, `Dialect.socket_dispatch_async`.
     socket: bool = False
+    #: The view reads a body while it arrives; None: a large one, on a thread of the pool.
+    streams_body: bool | None = None
 
 
 class Dialect(t.Protocol):
@@ -151,6 +153,9 @@ class Dialect(t.Protocol):
 
     def make_request(self, app: t.Any, state: RequestState) -> t.Any:
         """Make the request object."""
+
+    def make_input(self, stream: BodyStream) -> t.Any:
+        """Make the file-like object that reads a body while it arrives."""
 
     def make_g(self, app: t.Any, state: RequestState) -> t.Any:
         """Make the request's namespace."""

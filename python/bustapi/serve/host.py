@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 #: Seconds that threads get to come back from their last call: beyond the grace, and after an abort.
 SLACK = 2.0
 #: Settings that are the application's as well.
-_CHOICES = ("execution", "view_timeout", "cancel_on_disconnect")
+_CHOICES = ("execution", "view_timeout", "cancel_on_disconnect", "stream_body")
 ABORT_SLACK = 0.3
 
 

@@ -130,6 +130,14 @@ class Settings:
         optional=True,
         core=True,
     )
+    max_body_in_memory: int = _option(
+        _MIB,
+        "int",
+        "Longest body that is received in full before its view is called; a longer one is read as it arrives.",
+        unit="bytes",
+        least=0,
+        core=True,
+    )
     max_body_memory: int = _option(
         _GIB,
         "int",
@@ -358,6 +366,12 @@ class Settings:
         None,
         "flag",
         "Whether async views end with their client's connection. Unset: those of GET and HEAD.",
+        optional=True,
+    )
+    stream_body: bool | None = _option(
+        None,
+        "flag",
+        "Whether views read bodies as they arrive. Unset: plain ones read those past max_body_in_memory so.",
         optional=True,
     )
     max_block: float = _option(

@@ -10,10 +10,23 @@ import typing as t
 if t.TYPE_CHECKING:
     from ..serve.socket_client import HandshakeRefused as HandshakeRefused
     from ..serve.socket_client import SocketClient as SocketClient
+    from ..serve.stream_client import Events as Events
+    from ..serve.stream_client import EventsClient as EventsClient
+    from ..serve.stream_client import ServerEvent as ServerEvent
+    from ..serve.stream_client import StreamClient as StreamClient
     from .client import TestClient as TestClient
     from .live import LiveServer as LiveServer
 
-__all__ = ["HandshakeRefused", "LiveServer", "SocketClient", "TestClient"]
+__all__ = [
+    "Events",
+    "EventsClient",
+    "HandshakeRefused",
+    "LiveServer",
+    "ServerEvent",
+    "SocketClient",
+    "StreamClient",
+    "TestClient",
+]
 
 
 def __getattr__(name: str) -> t.Any:
@@ -30,4 +43,8 @@ def __getattr__(name: str) -> t.Any:
         from ..serve import socket_client
 
         return getattr(socket_client, name)
+    if name in ("Events", "EventsClient", "ServerEvent", "StreamClient"):
+        from ..serve import stream_client
+
+        return getattr(stream_client, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -16,6 +16,7 @@ if t.TYPE_CHECKING:
 
     from ..flask import Flask
     from ..serve.socket_client import SocketClient
+    from ..serve.stream_client import StreamClient
 
 #: How long an answer may take, in seconds.
 _TIMEOUT = 30.0
@@ -72,11 +73,18 @@ class TestClient(FlaskClient):
 
     def websocket(self, path: str, **options: t.Any) -> SocketClient:
         """Open a WebSocket: on the client's server if it has one, else on a server for it; see the base class."""
-        if self.server is not None:
-            if not isinstance(self.application, _Wire):
-                raise RuntimeError("A served client opens WebSockets within its 'with' block.")
-            options["server"] = self.server
-        return super().websocket(path, **options)
+        return super().websocket(path, **self._with_server(options))
+
+    def stream(self, path: str, **options: t.Any) -> StreamClient:
+        """Send a request piece by piece: to the client's server if it has one; see the base class."""
+        return super().stream(path, **self._with_server(options))
+
+    def _with_server(self, options: dict[str, t.Any]) -> dict[str, t.Any]:
+        if self.server is None:
+            return options
+        if not isinstance(self.application, _Wire):
+            raise RuntimeError("A served client opens connections within its 'with' block.")
+        return {**options, "server": self.server}
 
     def run_wsgi_app(self, environ: WSGIEnvironment, buffered: bool = False) -> t.Any:
         """Send one request; see the base class.

@@ -331,6 +331,12 @@ class LimitedStream(io.RawIOBase):
         """Return how many bytes were read."""
         return self._pos
 
+    def __call__(self) -> t.AsyncIterator[bytes]:
+        """Iterate over what was not read yet. BustAPI only."""
+        from .wrappers.body import chunks_of
+
+        return chunks_of(self)
+
     def readable(self) -> bool:
         """Always true."""
         return True

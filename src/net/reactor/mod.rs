@@ -145,7 +145,10 @@ impl<S: Service> Reactor<S> {
             arena: Arena::new(),
             wheel: Wheel::new(now),
             idle_tick: 0,
-            shared: Shared::new(config, body_memory),
+            shared: Shared {
+                offers_bodies: S::READS_BODIES,
+                ..Shared::new(config, body_memory)
+            },
             messages: Vec::new(),
             ready: VecDeque::new(),
             touched: Vec::new(),
@@ -221,6 +224,7 @@ impl<S: Service> Reactor<S> {
             || self.shared.orphans
             || !self.shared.gone.is_empty()
             || self.mailbox.is_full()
+            || self.mailbox.is_nudged()
     }
 
     /// One turn; waits for events at most `timeout` (and no longer than [`Reactor::wait`] says).
@@ -334,6 +338,20 @@ impl<S: Service> Reactor<S> {
                 self.read(key, true);
             }
         }
+        if self.mailbox.is_nudged() {
+            self.read_on();
+        }
+    }
+
+    /// Goes on with the bodies whose readers take more.
+    fn read_on(&mut self) {
+        for key in self.mailbox.take_nudged() {
+            if self.alive(key) {
+                self.conns[key.index as usize].resume_body();
+                self.touch(key);
+                self.read(key, true);
+            }
+        }
     }
 
     /// Reads until the socket is drained, a request is complete, or this turn's share is used.
@@ -356,6 +374,9 @@ impl<S: Service> Reactor<S> {
                 Ok(0) => {
                     socket.readable = false;
                     conn.handle_eof(&mut self.shared);
+                    if conn.has_events() {
+                        self.queue(key);
+                    }
                     return self.touch(key);
                 }
                 Ok(n) => {
@@ -505,7 +526,8 @@ impl<S: Service> Reactor<S> {
         if let Some(mut conn) = self.conns.try_remove(index) {
             // A request that is being served and a stream are told of by their keys; a WebSocket, from its handshake on,
             // with what of it was not taken.
-            self.shared.orphans |= conn.has_open_stream() || conn.phase() == Phase::Serving;
+            self.shared.orphans |=
+                conn.has_open_stream() || conn.phase() == Phase::Serving || conn.take_news();
             if let Some(events) = conn.take_followed() {
                 self.shared.gone.push((key, events));
             }

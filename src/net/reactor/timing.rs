@@ -68,6 +68,13 @@ impl<S: Service> Reactor<S> {
                 return;
             };
             (Timing::Beat, wait)
+        } else if let Some(wait) = conn.event_beat() {
+            if socket.timing == Timing::Beat {
+                return;
+            }
+            (Timing::Beat, wait)
+        } else if conn.awaits_body() {
+            (Timing::Body, config.body_timeout)
         } else {
             socket.timing = Timing::None;
             socket.deadline = None;
@@ -77,7 +84,7 @@ impl<S: Service> Reactor<S> {
         if timing == socket.timing && conn.requests() == socket.request {
             // A head must be whole in time: what comes in between buys no more of it. A body's bytes do, at the
             // least rate.
-            let got = conn.body_received() as u64;
+            let got = conn.body_received();
             let (Timing::Body, Some(until)) = (timing, socket.deadline) else {
                 return;
             };
@@ -87,7 +94,7 @@ impl<S: Service> Reactor<S> {
             deadline = deadline.min(until + worth(got - socket.mark, config.min_body_rate, after));
             socket.mark = got;
         } else if timing == Timing::Body {
-            socket.mark = conn.body_received() as u64;
+            socket.mark = conn.body_received();
         }
         socket.timing = timing;
         socket.request = conn.requests();
@@ -211,6 +218,9 @@ impl<S: Service> Reactor<S> {
                 socket.deadline = None;
                 let conn = &mut self.conns[key.index as usize];
                 conn.time_out(&mut self.shared);
+                if conn.has_events() {
+                    self.queue(key);
+                }
                 self.touch(key);
             }
         }

@@ -123,7 +123,13 @@ impl RequestState {
         if self.is_chunked() {
             environ.set_item("wsgi.input_terminated", true)?;
         }
-        environ.set_item("wsgi.input", input(py, self.data(py))?)?;
+        match &self.stream {
+            Some(stream) => {
+                let input = self.app.call(pyo3::intern!(py, "make_input"), (stream,))?;
+                environ.set_item("wsgi.input", input)?;
+            }
+            None => environ.set_item("wsgi.input", input(py, self.data(py))?)?,
+        }
         Ok(())
     }
 }

@@ -12,8 +12,9 @@ use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
 use crate::http::forwarded::Origin;
-use crate::http::{Target, Version, percent_decode_path};
+use crate::http::{Head, Target, Version, percent_decode_path};
 use crate::py::ffi::Body;
+use crate::py::run::body::BodyStream;
 use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
@@ -31,6 +32,8 @@ pub struct RequestState {
     pub(super) view_args: Option<Py<PyAny>>,
     pub(super) routing_exception: Option<Py<PyAny>>,
     pub(super) body: Option<Py<Body>>,
+    /// The body, if the view reads it while it arrives.
+    pub(super) stream: Option<Py<BodyStream>>,
     pub(super) environ: Option<Py<PyDict>>,
     pub(super) made: Made,
     pub(super) fate: Fate,
@@ -47,6 +50,7 @@ impl RequestState {
             view_args: None,
             routing_exception: None,
             body: None,
+            stream: None,
             environ: None,
             made: Made::default(),
             fate: Fate::default(),
@@ -63,6 +67,36 @@ impl RequestState {
 
     pub(super) fn origin(&self) -> Option<&Origin> {
         self.request.origin.as_deref()
+    }
+
+    /// The body comes while the view runs.
+    pub fn set_stream(&mut self, stream: Py<BodyStream>) {
+        self.stream = Some(stream);
+    }
+
+    pub fn is_read_as_it_comes(slf: &Bound<'_, Self>) -> bool {
+        slf.try_borrow().is_ok_and(|this| this.stream.is_some())
+    }
+
+    /// The request is over: what was read of its body as a whole is not counted any more.
+    pub fn settle_stream(slf: &Bound<'_, Self>) {
+        if let Ok(this) = slf.try_borrow()
+            && let Some(stream) = &this.stream
+        {
+            stream.get().reading.settle();
+        }
+    }
+
+    /// Takes the request out of a state that no view has seen.
+    pub fn give_up(slf: &Bound<'_, Self>) -> PyResult<Request> {
+        let mut this = slf.try_borrow_mut()?;
+        let nothing = Request {
+            bytes: Held::Own(Box::default()),
+            head: Head::default(),
+            body: conn::Body::Empty,
+            origin: None,
+        };
+        Ok(std::mem::replace(&mut this.request, nothing))
     }
 
     pub fn set_match(&mut self, rule: Py<PyAny>, view_args: Option<Py<PyAny>>) {
@@ -283,9 +317,11 @@ impl RequestState {
 
     #[getter]
     fn content_length(&self, py: Python<'_>) -> Option<u64> {
-        self.request
-            .field(b"content-length")
-            .map(|_| self.data(py).len() as u64)
+        let declared = self.request.field(b"content-length")?;
+        if self.stream.is_some() {
+            return std::str::from_utf8(declared).ok()?.parse().ok();
+        }
+        Some(self.data(py).len() as u64)
     }
 
     /// Whether the body came in chunks, without a declared length.
@@ -294,10 +330,15 @@ impl RequestState {
         self.request.field(b"transfer-encoding").is_some()
     }
 
-    /// Whether the body is still on its way. It never is for a buffered request.
+    /// Whether the body comes while the view runs: it is read by `stream`, and not here.
     #[getter]
     fn is_streamed(&self) -> bool {
-        false
+        self.stream.is_some()
+    }
+
+    #[getter]
+    fn stream(&self, py: Python<'_>) -> Option<Py<BodyStream>> {
+        self.stream.as_ref().map(|stream| stream.clone_ref(py))
     }
 
     /// The body as a read-only buffer object over the received bytes.
@@ -360,6 +401,7 @@ impl RequestState {
                 return Ok(ellipsis());
             };
             if this.environ.is_some()
+                || this.stream.is_some()
                 || this.data(py).len() > limit
                 || !this.request.field(b"content-type").is_some_and(is_json)
                 || !this.is_untouched(request)?

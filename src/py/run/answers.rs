@@ -207,6 +207,7 @@ impl PyService {
         if !std::mem::take(&mut batch.shared.orphans) {
             return;
         }
+        self.tell_readers(py);
         let host = self.host(py);
         self.leave_gone(py, batch, host.as_ref());
         let gone: Vec<Key> = self

@@ -65,6 +65,7 @@ impl PyService {
             state,
             context,
             socket,
+            place: _,
         } = job;
         let state = state.into_bound(py);
         let Some(host) = &self.host else {

@@ -6,7 +6,7 @@
 
 use super::service::Message;
 use super::task::LoopHost;
-use super::waiter::Waiter;
+use super::waiter::{Source, Waiter};
 use crate::buf::Segment;
 use crate::conn::{Conn, Key, Shared, SocketEvent};
 use crate::net::Mailbox;
@@ -245,21 +245,6 @@ impl Link {
         false
     }
 
-    /// The waiter is not to be woken.
-    pub fn forget(&self, waiter: &Bound<'_, Waiter>) {
-        let mut state = self.lock();
-        let mut gone = Vec::new();
-        let this = &mut *state;
-        for waiters in [&mut this.readers, &mut this.writers] {
-            while let Some(at) = waiters.iter().position(|other| other.is(waiter)) {
-                gone.push(waiters.swap_remove(at));
-            }
-        }
-        // What is dropped may run Python's code.
-        drop(state);
-        drop(gone);
-    }
-
     /// Waits on the calling thread; `false`: the time is up.
     pub fn wait_blocking(&self, py: Python<'_>, side: Side, timeout: Option<Duration>) -> bool {
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
@@ -429,6 +414,26 @@ impl Link {
             return;
         };
         super::waiter::wake(py, host, waiters, turn && self.home.is_some());
+    }
+}
+
+impl Source for Link {
+    fn host(&self) -> Option<&LoopHost> {
+        self.host.as_ref()
+    }
+
+    fn forget(&self, waiter: &Bound<'_, Waiter>) {
+        let mut state = self.lock();
+        let mut gone = Vec::new();
+        let this = &mut *state;
+        for waiters in [&mut this.readers, &mut this.writers] {
+            while let Some(at) = waiters.iter().position(|other| other.is(waiter)) {
+                gone.push(waiters.swap_remove(at));
+            }
+        }
+        // What is dropped may run Python's code.
+        drop(state);
+        drop(gone);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Requests run as Python calls: which view, in which way, and what its result means.
 
 mod answers;
+pub mod body;
 mod handing;
 pub mod invoke;
 pub mod link;

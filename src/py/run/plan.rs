@@ -59,6 +59,8 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// Whether the view is cancelled when its client has gone; None: if the method is GET or HEAD.
     pub cancels: Option<bool>,
+    /// Whether the view reads a body while it arrives; None: a large one, on a thread of the pool.
+    pub streams_body: Option<bool>,
 }
 
 /// What is known of the routes of an application beyond the life of a table: how their views have behaved.
@@ -138,6 +140,7 @@ impl Table {
             pace: paces.of(py, &py.None(), &py.None()),
             timeout: None,
             cancels: Some(false),
+            streams_body: None,
         };
         Ok(Self {
             generation,
@@ -199,6 +202,7 @@ impl Table {
             // What cannot be represented is longer than anything runs.
             timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             cancels: spec.getattr("cancels")?.extract()?,
+            streams_body: spec.getattr("streams_body")?.extract()?,
         });
         if let Some(slot) = self.plans.get_mut(rule) {
             *slot = Some(Arc::clone(&plan));

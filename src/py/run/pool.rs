@@ -14,7 +14,7 @@ use crate::py::face::state::RequestState;
 use crate::py::ffi::Context;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -31,6 +31,8 @@ pub struct Job {
     pub context: Context,
     /// Of a WebSocket's handshake.
     pub socket: Option<Py<Socket>>,
+    /// Of a body that is read while it arrives.
+    pub place: Option<Place>,
 }
 
 impl Job {
@@ -40,6 +42,9 @@ impl Job {
         let state = self.state.bind(py);
         let auto = self.plan.mode == Mode::Auto;
         let look = (auto && self.plan.pace.is_suspect()).then(Look::begin);
+        // Whoever waits for a client's body says nothing of how the view behaves.
+        let streamed = RequestState::is_read_as_it_comes(state);
+        let auto = auto && !streamed;
         let begun = auto.then(Instant::now);
         match self.context.enter(py) {
             // The state is the context's value of the variable since the context was made.
@@ -62,6 +67,9 @@ impl Job {
             self.plan.pace.note_pooled(begun.elapsed(), look.as_ref());
         }
         RequestState::release(state, &self.context, held);
+        if streamed {
+            RequestState::settle_stream(state);
+        }
     }
 }
 
@@ -99,6 +107,17 @@ pub struct PoolQueue {
     grow: Option<Py<PyAny>>,
     /// A job would be refused now; to be read without the lock.
     full: AtomicBool,
+    /// Places that are taken.
+    reading: AtomicUsize,
+}
+
+/// One of the threads that may wait for clients' bodies at a time.
+pub struct Place(Arc<PoolQueue>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.reading.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl PoolQueue {
@@ -116,12 +135,25 @@ impl PoolQueue {
             threads,
             grow,
             full: AtomicBool::new(false),
+            reading: AtomicUsize::new(0),
         })
     }
 
     /// Whether a job would be refused now.
     pub fn is_full(&self) -> bool {
         self.full.load(Ordering::Relaxed)
+    }
+
+    /// A place for a view that waits for its client's body. At most half of the threads do: slow clients leave the
+    /// other half to the rest of the application.
+    pub fn place(self: &Arc<Self>) -> Option<Place> {
+        let most = self.threads.div_ceil(2);
+        self.reading
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n < most).then_some(n + 1)
+            })
+            .is_ok()
+            .then(|| Place(Arc::clone(self)))
     }
 
     /// Queues a job, and has a thread started for it if all are busy. Gives it back if the queue is full or closed.

@@ -8,6 +8,7 @@ use crate::py::ffi;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use smallvec::SmallVec;
+use std::time::Duration;
 
 /// Status, fields and body. One per reactor is reused for every inline answer, so nothing is allocated for it.
 pub struct Reply {
@@ -21,6 +22,8 @@ pub struct Reply {
     ends: SmallVec<[(u32, u32); 8]>,
     pub body: Vec<u8>,
     pub rest: Rest,
+    /// Of a stream of events: how long it may be silent.
+    pub silence: Option<Duration>,
 }
 
 /// What comes behind `Reply::body`.
@@ -50,6 +53,7 @@ impl Default for Reply {
             ends: SmallVec::new(),
             body: Vec::new(),
             rest: Rest::Nothing,
+            silence: None,
         }
     }
 }
@@ -113,6 +117,7 @@ impl Reply {
                 let length = length.map_or(ReplyLength::Unknown, ReplyLength::Known);
                 let begun = conn.begin_stream(shared, self.status, reason, lines, fields, length);
                 if begun {
+                    begin_events(conn, self.silence);
                     conn.stream(&self.body);
                     return Some(Begun::Pull(iterator));
                 }
@@ -121,12 +126,19 @@ impl Reply {
             Rest::Pushed(flow, length) => {
                 let length = length.map_or(ReplyLength::Unknown, ReplyLength::Known);
                 if conn.begin_stream(shared, self.status, reason, lines, fields, length) {
+                    begin_events(conn, self.silence);
                     return Some(Begun::Pushed(flow));
                 }
                 drop(flow);
             }
         }
         None
+    }
+}
+
+fn begin_events(conn: &mut Conn, silence: Option<Duration>) {
+    if let Some(silence) = silence {
+        conn.begin_events(silence);
     }
 }
 

@@ -10,6 +10,7 @@ use pyo3::exceptions::PyValueError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyInt, PyList, PyString, PyTuple};
+use std::time::Duration;
 
 /// Makes the response object of a plain value, as the response class's constructor would: a third of the time that
 /// takes. None: the application's own method has to.
@@ -198,6 +199,11 @@ pub fn from_rendered(rendered: &Bound<'_, PyAny>, reply: &mut Reply) -> PyResult
     if let Ok(bytes) = body.cast::<PyBytes>() {
         reply.set_bytes(bytes);
     } else {
+        let silence: Option<f64> = match body.getattr_opt(intern!(body.py(), "silence"))? {
+            Some(silence) => silence.extract()?,
+            None => None,
+        };
+        reply.silence = silence.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         reply.rest = Rest::Stream(body.unbind(), length);
     }
     Ok(())

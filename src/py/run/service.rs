@@ -3,8 +3,10 @@
 //! Rules: attach once a turn; hold no borrow of a connection across a call into Python; nothing a view raises
 //! or does leaves this file; at most one request of a connection is in Python.
 
+mod bodies;
 mod sockets;
 
+use super::body::Reading;
 use super::invoke::{self, Failed};
 use super::open::{self, OpenRequests};
 use super::plan::{Mode, Paces, Plan, Steps, Table};
@@ -28,8 +30,8 @@ use pyo3::prelude::*;
 use sockets::OpenSocket;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 /// What pool threads and tasks send to the reactor.
@@ -91,6 +93,8 @@ pub struct PyService {
     pub(super) streams: HashMap<Key, Stream>,
     /// WebSockets, from their handshake on.
     sockets: HashMap<Key, OpenSocket>,
+    /// Bodies that views read while they arrive.
+    bodies: HashMap<Key, Weak<Reading>>,
     /// The context of the last inline request and its value of `current`, if the next can have them.
     kept: Option<(Context, Py<RequestState>)>,
     pub(super) pool: Option<Arc<PoolQueue>>,
@@ -128,6 +132,7 @@ impl PyService {
             streams_from_pool: false,
             streams: HashMap::new(),
             sockets: HashMap::new(),
+            bodies: HashMap::new(),
             kept: None,
             pool: None,
             host: None,
@@ -353,6 +358,7 @@ impl PyService {
             state: state.unbind(),
             context,
             socket: None,
+            place: None,
         };
         if matches!(job.plan.steps, Steps::Socket) {
             return self.begin_socket(py, batch, job);
@@ -497,6 +503,8 @@ impl PyService {
 
 impl Service for PyService {
     type Message = Message;
+
+    const READS_BODIES: bool = true;
 
     fn serve(&mut self, batch: &mut Batch<'_, Message>) {
         let _attached = Attached::begin();

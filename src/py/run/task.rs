@@ -363,6 +363,7 @@ fn is_cancelled(py: Python<'_>, error: &PyErr) -> bool {
 }
 
 fn release(state: &Bound<'_, RequestState>, context: &Context, held: isize, reply: &Reply) {
+    RequestState::settle_stream(state);
     if matches!(reply.rest, Rest::Stream(..)) {
         RequestState::outlive_turn(state);
     } else {

@@ -1,4 +1,4 @@
-//! What a task waits for on a WebSocket: as much of a future as asyncio's tasks ask of one.
+//! What a task waits for on a WebSocket, or of a body on its way in: as much of a future as asyncio's tasks ask of one.
 //!
 //! A future of asyncio's own would cost a turn of the loop for each message: its callbacks are scheduled. A waiter's
 //! are called where the message arrives, in the reactor's turn, which is a callback of the loop itself.
@@ -14,9 +14,18 @@ use std::sync::Arc;
 /// What is to be called, each with the context to call it in; nearly always the one task that waits.
 type Callbacks = SmallVec<[(Py<PyAny>, Option<Py<PyAny>>); 1]>;
 
+/// What wakes waiters.
+pub trait Source: Send + Sync {
+    /// Where tasks run.
+    fn host(&self) -> Option<&LoopHost>;
+
+    /// The waiter is not to be woken.
+    fn forget(&self, waiter: &Bound<'_, Waiter>);
+}
+
 #[pyclass(module = "bustapi._core", weakref)]
 pub struct Waiter {
-    link: Arc<Link>,
+    source: Arc<dyn Source>,
     blocking: bool,
     outcome: Outcome,
     callbacks: Callbacks,
@@ -31,16 +40,26 @@ enum Outcome {
 
 impl Waiter {
     pub fn new(py: Python<'_>, link: &Arc<Link>, side: Side) -> PyResult<Py<Self>> {
+        let source = Arc::clone(link) as Arc<dyn Source>;
+        Self::of(py, source, |waiter| link.wait(side, waiter))
+    }
+
+    /// A waiter that `enlist` has woken, unless it says that there is nothing to wait for.
+    pub fn of(
+        py: Python<'_>,
+        source: Arc<dyn Source>,
+        enlist: impl FnOnce(Py<Self>) -> bool,
+    ) -> PyResult<Py<Self>> {
         let waiter = Py::new(
             py,
             Self {
-                link: Arc::clone(link),
+                source,
                 blocking: false,
                 outcome: Outcome::Pending,
                 callbacks: SmallVec::new(),
             },
         )?;
-        if link.wait(side, waiter.clone_ref(py)) {
+        if enlist(waiter.clone_ref(py)) {
             waiter.bind(py).try_borrow_mut()?.outcome = Outcome::Done;
         }
         Ok(waiter)
@@ -136,7 +155,7 @@ impl Waiter {
 
     fn get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.try_borrow()?;
-        match &this.link.host {
+        match this.source.host() {
             Some(host) => Ok(host.event_loop(slf.py())),
             None => Err(pyo3::exceptions::PyRuntimeError::new_err(
                 "there is no event loop",
@@ -178,14 +197,14 @@ impl Waiter {
     #[pyo3(signature = (msg = None))]
     fn cancel(slf: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         drop(msg);
-        let link = {
+        let source = {
             let this = slf.try_borrow()?;
             if this.outcome != Outcome::Pending {
                 return Ok(false);
             }
-            Arc::clone(&this.link)
+            Arc::clone(&this.source)
         };
-        link.forget(slf);
+        source.forget(slf);
         let callbacks = Self::finish(slf, Outcome::Cancelled);
         Self::schedule(slf, callbacks)?;
         Ok(true)

@@ -88,7 +88,7 @@ def client() -> Iterator[TestClient]:
 def test_a_stream_reads_like_one_in_memory(client: TestClient) -> None:
     lines = random.Random(2).choices([b"\n", b"line\n", b"x" * 9_000 + b"\n"], k=SIZE)
     answer = client.post("/stream", data=b"".join(lines)[:SIZE])
-    assert answer.json == {"length": SIZE, "type": "ReceivedBody"}
+    assert answer.json == {"length": SIZE, "type": "BodyView"}
 
 
 def test_the_length_is_that_of_the_body_however_it_was_read(client: TestClient) -> None:

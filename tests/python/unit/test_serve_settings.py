@@ -57,6 +57,7 @@ def test_text_is_parsed_into_the_settings_type() -> None:
             "trusted_hosts",
             "proxy_protocol",
             "cancel_on_disconnect",
+            "stream_body",
         }
     ),
 )

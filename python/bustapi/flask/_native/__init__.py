@@ -8,7 +8,7 @@ difference to the full pipeline, and pays only for what it touches.
 from __future__ import annotations
 
 from .answer import log_failure, render
-from .contexts import make_app_context, make_g, make_request, make_request_context, open_session
+from .contexts import make_app_context, make_g, make_input, make_request, make_request_context, open_session
 from .pipeline import (
     answer_error,
     end_request,
@@ -32,6 +32,7 @@ __all__ = [
     "log_failure",
     "make_app_context",
     "make_g",
+    "make_input",
     "make_request",
     "make_request_context",
     "match_socket",

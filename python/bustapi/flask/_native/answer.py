@@ -9,6 +9,7 @@ from ...kernel.pieces import AsyncPieces
 from ...kernel.plan import Rendered, place
 from ...kernel.wsgi import call, split_status
 from ...werkzeug.wrappers import Response as BaseResponse
+from .._events import EventStream
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -44,12 +45,19 @@ def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
     if type(response.response) is AsyncPieces and state.method != "HEAD":
         # As it is: a task of the event loop pulls it.
         response.response.on_close = response.close
+        response.response.silence = _silence(response)
         return status, reason, list(headers), response.response
     pieces = response.get_app_iter(state.environ())
     # The server asks for one piece after the other.
-    if not hasattr(pieces, "__next__"):
+    silence = _silence(response)
+    if silence is not None or not hasattr(pieces, "__next__"):
         pieces = _Body(pieces)
+        pieces.silence = silence
     return status, reason, list(headers), pieces
+
+
+def _silence(response: t.Any) -> float | None:
+    return response.heartbeat if isinstance(response, EventStream) else None
 
 
 def call_application(app: Flask, state: RequestState) -> Rendered:
@@ -61,6 +69,9 @@ def call_application(app: Flask, state: RequestState) -> Rendered:
 
 class _Body:
     """An iterator over a body that closes what it belongs to."""
+
+    #: Seconds after which the server breaks the silence of a stream of events.
+    silence: float | None = None
 
     def __init__(self, owner: t.Any) -> None:
         self._pieces: Iterator[bytes] = iter(owner)

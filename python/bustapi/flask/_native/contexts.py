@@ -10,12 +10,14 @@ from __future__ import annotations
 import typing as t
 
 from ...werkzeug.exceptions import HTTPException
+from ...werkzeug.wrappers.body import ReceivedBody
 from ..ctx import AppContext, RequestContext
 from ..globals import _cv_app, _cv_request
 from ..sessions import SecureCookieSessionInterface
 from ..signals import appcontext_popped
 
 if t.TYPE_CHECKING:
+    from ..._core import BodyStream
     from ...kernel.plan import RequestState
     from ..app import Flask
     from ..sessions import SessionMixin
@@ -37,6 +39,11 @@ def make_request(app: Flask, state: RequestState) -> Request:
         # Flask gives a view without variables an empty dict.
         request.view_args = state.view_args or {}
     return request
+
+
+def make_input(stream: BodyStream) -> ReceivedBody:
+    """Make `wsgi.input` of a body that is still to come."""
+    return ReceivedBody(stream)
 
 
 def make_g(app: Flask, state: RequestState) -> t.Any:

@@ -140,6 +140,7 @@ def describe(app: Flask, rule: t.Any) -> Spec:
     return spec._replace(
         timeout=_chosen(app, rule, "view_timeout"),
         cancels=_chosen(app, rule, "cancel_on_disconnect"),
+        streams_body=_chosen(app, rule, "stream_body"),
     )
 
 

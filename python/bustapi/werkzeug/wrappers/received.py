@@ -13,6 +13,7 @@ import typing as t
 
 from .._internal import _lazy
 from ..datastructures import EnvironHeaders
+from .body import chunks_of
 
 
 class ReceivedHeaders(EnvironHeaders):
@@ -103,7 +104,7 @@ class ReceivedHeaders(EnvironHeaders):
         return fields
 
 
-class ReceivedBody(io.BufferedIOBase):
+class BodyView(io.BufferedIOBase):
     """A body as a stream that copies what is read, and nothing else. For long ones: `io.BytesIO` copies all of it.
 
     Args:
@@ -171,6 +172,10 @@ class ReceivedBody(io.BufferedIOBase):
         """Return the next bytes and stay there; what `readline` looks at."""
         self._check()
         return bytes(self._view[self._position : self._position + size])
+
+    def __call__(self) -> cabc.AsyncIterator[bytes]:
+        """Return an async iterator over the rest."""
+        return chunks_of(self)
 
     def _check(self) -> None:
         if self.closed:

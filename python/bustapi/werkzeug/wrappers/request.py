@@ -27,7 +27,8 @@ from ..formparser import FormDataParser, default_stream_factory
 from ..sansio.request import Request as _SansIORequest
 from ..utils import environ_property
 from ..wsgi import _get_server, get_input_stream
-from .received import ReceivedBody, ReceivedHeaders
+from .body import HeldBody, ReceivedBody
+from .received import BodyView, ReceivedHeaders
 
 if t.TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -218,6 +219,9 @@ class Request(_SansIORequest):
     def stream(self) -> t.IO[bytes]:
         """The body as a stream that ends where the body does.
 
+        Called, it gives an async iterator: `async for chunk in request.stream()`. A body that is longer than the
+        server keeps in memory arrives while it is read.
+
         Raises:
             RequestEntityTooLarge: The body is longer than `max_content_length`; reading raises it if that shows late.
             RuntimeError: The request is shallow.
@@ -227,17 +231,21 @@ class Request(_SansIORequest):
         limit = self.max_content_length
         native = self._native
         # Someone who has the environment may have replaced the stream in it.
-        if native is None or "environ" in self.__dict__ or native.is_streamed:
+        if native is None or "environ" in self.__dict__:
             return get_input_stream(self.environ, max_content_length=limit)
+        if native.is_streamed:
+            if limit is not None and (native.content_length or 0) > limit:
+                raise RequestEntityTooLarge()
+            return t.cast("t.IO[bytes]", ReceivedBody(native.stream, limit))
         length = native.content_length
         if length is not None and length > _LONG:
             if limit is not None and length > limit:
                 raise RequestEntityTooLarge()
-            return t.cast("t.IO[bytes]", ReceivedBody(native.body))
+            return t.cast("t.IO[bytes]", BodyView(native.body))
         data = native.get_data()
         if limit is not None and len(data) > limit:
             raise RequestEntityTooLarge()
-        return BytesIO(data)
+        return HeldBody(data)
 
     @_lazy
     def content_length(self) -> int | None:
@@ -255,7 +263,12 @@ class Request(_SansIORequest):
     def body(self) -> Buffer:
         """The body as a read-only buffer; without a copy if the server itself received it. BustAPI only."""
         native = self._native
-        if native is None or "environ" in self.__dict__ or self._cached_data is not None:
+        if (
+            native is None
+            or native.is_streamed
+            or "environ" in self.__dict__
+            or self._cached_data is not None
+        ):
             return memoryview(self.get_data())
         self._check_body(native)
         return native.body  # type: ignore[no-any-return]
@@ -301,6 +314,18 @@ class Request(_SansIORequest):
             if cache:
                 self._cached_data = data
         return data.decode("utf-8", "replace") if as_text else data
+
+    async def load_body(self) -> None:
+        """Wait for the whole body in an async view; then `data`, `json`, `form` and `files` have it.
+
+        Only a body that is read while it arrives (`stream_body=True`) has to be waited for. `max_content_length` says
+        how much it can be.
+
+        Compatible with: BustAPI only.
+        """
+        if self._cached_data is None:
+            stream = self.stream
+            self._cached_data = await stream.load() if isinstance(stream, ReceivedBody) else stream.read()
 
     # Forms
 

@@ -185,13 +185,22 @@ impl PyService {
         Py::new(py, Socket { link }).map(Some)
     }
 
-    /// Takes what a socket's connection has for the view, and has the view go on.
+    /// Takes what a connection without a complete request has for a view, and has the view go on.
     pub(super) fn deliver(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
         key: Key,
     ) -> PyResult<()> {
+        let Some((conn, _)) = batch.conn(key) else {
+            return Ok(());
+        };
+        if conn.phase() == Phase::Offered {
+            return self.take_offer(py, batch, key);
+        }
+        if conn.take_news() {
+            self.tell_reader(py, key)?;
+        }
         let Some(link) = self.link(key) else {
             // Its view was told of its end.
             if let Some((conn, _)) = batch.conn(key) {

@@ -1,0 +1,298 @@
+"""A small HTTP client for tests of streams: bodies sent piece by piece, answers and events read as they come."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+import struct
+import typing as t
+from http.client import HTTPConnection, HTTPResponse
+from urllib.parse import quote
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from .live import LiveServer
+
+_SAFE = "/:@!$&'()*+,;=~-._?%"
+_PIECE = 64 * 1024
+_LINE = re.compile(b"\r\n|\n|\r")
+
+
+class ServerEvent(t.NamedTuple):
+    """An event as a client sees it.
+
+    BustAPI only.
+    """
+
+    data: str
+    #: `message`, unless it was sent with another type.
+    type: str
+    #: The last id that was sent, by this event or before it.
+    id: str
+
+
+class Events:
+    """An iterator over the events of a stream, read as a browser reads them.
+
+    Args:
+        pieces: The stream in pieces, of any size.
+
+    BustAPI only.
+    """
+
+    def __init__(self, pieces: Iterable[bytes]) -> None:
+        self._pieces = iter(pieces)
+        self._rest = b""
+        self._data: list[str] = []
+        self._type = ""
+        self._id = ""
+        self._is_first = True
+        #: The id that the client would come back with.
+        self.last_event_id = ""
+        #: Milliseconds after which it would.
+        self.retry: int | None = None
+        #: The comments so far.
+        self.comments: list[str] = []
+
+    def __iter__(self) -> Iterator[ServerEvent]:
+        return self
+
+    def __next__(self) -> ServerEvent:
+        while True:
+            line = self._line().decode("utf-8", "replace")
+            if line:
+                self._take(line)
+                continue
+            data, kind = self._data, self._type
+            self._data, self._type = [], ""
+            self.last_event_id = self._id
+            if data:
+                return ServerEvent("\n".join(data), kind or "message", self._id)
+
+    def _line(self) -> bytes:
+        while True:
+            found = _LINE.search(self._rest)
+            # The second half of a line's end may be in the next piece.
+            if found and (found.group() != b"\r" or found.end() < len(self._rest)):
+                line, self._rest = self._rest[: found.start()], self._rest[found.end() :]
+                return self._without_mark(line)
+            try:
+                self._rest += next(self._pieces)
+            except StopIteration:
+                if found is None:
+                    # What is not ended is no event.
+                    raise
+                line, self._rest = self._rest[: found.start()], b""
+                return self._without_mark(line)
+
+    def _without_mark(self, line: bytes) -> bytes:
+        is_first, self._is_first = self._is_first, False
+        return line[3:] if is_first and line.startswith(b"\xef\xbb\xbf") else line
+
+    def _take(self, line: str) -> None:
+        name, colon, value = line.partition(":")
+        value = value[1:] if value.startswith(" ") else value
+        if not name and colon:
+            self.comments.append(value)
+        elif name == "data":
+            self._data.append(value)
+        elif name == "event":
+            self._type = value
+        elif name == "id" and "\0" not in value:
+            self._id = value
+        elif name == "retry" and value.isascii() and value.isdigit():
+            self.retry = int(value)
+
+
+class StreamClient:
+    """One request and its answer, as `test_client().stream(path)` opens them within a `with` block.
+
+    Iterating over it gives the pieces of the answer's body as they come.
+
+    BustAPI only.
+    """
+
+    def __init__(
+        self,
+        server: LiveServer,
+        path: str,
+        *,
+        method: str,
+        host: str,
+        fields: dict[str, str],
+        sends: bool,
+        timeout: float,
+        owns_server: bool,
+        keep_cookies: t.Callable[[list[str]], None],
+    ) -> None:
+        self._server = server
+        self._path = path
+        self._method = method
+        self._host = host
+        self._fields = fields
+        self._sends = sends
+        self._timeout = timeout
+        self._owns_server = owns_server
+        self._keep_cookies = keep_cookies
+        self._is_chunked = False
+        self._connection: HTTPConnection | None = None
+        self._socket: socket.socket | None = None
+        self._answer: HTTPResponse | None = None
+
+    def __enter__(self) -> StreamClient:
+        if self._owns_server:
+            self._server.start()
+        try:
+            self._open()
+        except BaseException:
+            if self._owns_server:
+                self._server.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        try:
+            self.disconnect(reset=False)
+        finally:
+            if self._owns_server:
+                self._server.stop(drain=exc_type is None)
+
+    def _open(self) -> None:
+        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=self._timeout)
+        self._connection = connection
+        target = quote(self._path, safe=_SAFE)
+        connection.putrequest(self._method, target, skip_host=True, skip_accept_encoding=True)
+        fields = {"Host": self._host, **self._fields}
+        names = {name.lower() for name in fields}
+        self._is_chunked = self._sends and "content-length" not in names
+        if self._is_chunked:
+            fields["Transfer-Encoding"] = "chunked"
+        for name, value in fields.items():
+            connection.putheader(name, value.encode())
+        connection.endheaders()
+        self._socket = connection.sock
+
+    def send(self, data: bytes) -> None:
+        """Send a piece of the body.
+
+        Args:
+            data: The bytes; in chunks unless `Content-Length` was given.
+
+        Raises:
+            OSError: The server does not take it.
+        """
+        assert self._connection is not None, "the client is used as a context manager"
+        if self._is_chunked and data:
+            data = b"%x\r\n%b\r\n" % (len(data), data)
+        if data:
+            self._connection.send(data)
+
+    def end(self) -> None:
+        """End the body, where its length was not given. Does nothing the second time."""
+        assert self._connection is not None, "the client is used as a context manager"
+        if self._is_chunked:
+            self._is_chunked = False
+            self._connection.send(b"0\r\n\r\n")
+
+    @property
+    def answer(self) -> HTTPResponse:
+        """The answer; waits for its head, also while the body is not complete."""
+        if self._answer is None:
+            assert self._connection is not None, "the client is used as a context manager"
+            # `getresponse` of the connection would not be asked before the body's end.
+            assert self._socket is not None, "the client has gone"
+            self._answer = HTTPResponse(self._socket, method=self._method)
+            self._answer.begin()
+            headers = self._answer.getheaders()
+            self._keep_cookies([value for name, value in headers if name.lower() == "set-cookie"])
+        return self._answer
+
+    @property
+    def status_code(self) -> int:
+        """The answer's status."""
+        return self.answer.status
+
+    @property
+    def headers(self) -> t.Any:
+        """The answer's header fields, a `http.client.HTTPMessage`."""
+        return self.answer.headers
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            piece = self.receive()
+            if not piece:
+                return
+            yield piece
+
+    def receive(self) -> bytes:
+        """Wait for a piece of the answer's body; empty at its end.
+
+        Raises:
+            http.client.IncompleteRead: The answer was cut short.
+        """
+        return self.answer.read1(_PIECE)
+
+    def read(self) -> bytes:
+        """Wait for the rest of the answer's body."""
+        return self.answer.read()
+
+    @property
+    def json(self) -> t.Any:
+        """The rest of the answer's body, parsed."""
+        return json.loads(self.read())
+
+    def disconnect(self, *, reset: bool = True) -> None:
+        """Go away.
+
+        Args:
+            reset: Reset the connection; else close it.
+        """
+        connected, self._socket = self._socket, None
+        if connected is None:
+            return
+        if reset:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        else:
+            # A plain close would wait for whoever else has the descriptor.
+            try:
+                connected.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass  # the server was first
+        if self._answer is not None:
+            self._answer.close()
+        if self._connection is not None:
+            self._connection.close()
+        connected.close()
+
+
+class EventsClient(Events):
+    """The events of an answer, as `test_client().events(path)` opens them within a `with` block.
+
+    Iterating over it gives each `ServerEvent` as it comes.
+
+    BustAPI only.
+    """
+
+    def __init__(self, stream: StreamClient) -> None:
+        super().__init__(stream)
+        #: The answer.
+        self.response = stream
+
+    def __enter__(self) -> EventsClient:
+        self.response.__enter__()
+        self._pieces = iter(self.response)
+        return self
+
+    def __exit__(
+        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
+    ) -> None:
+        self.response.__exit__(exc_type, exc_value, tb)
+
+    def disconnect(self, *, reset: bool = True) -> None:
+        """Go away; see `StreamClient.disconnect`."""
+        self.response.disconnect(reset=reset)
