@@ -9,6 +9,7 @@ from functools import cached_property
 from .flask.app import Flask
 from .flask.globals import request
 from .kernel.execution import check_execution, check_seconds
+from .werkzeug.datastructures import ImmutableDict
 from .werkzeug.routing import Rule as _Rule
 
 if t.TYPE_CHECKING:
@@ -79,6 +80,7 @@ class BustAPI(Flask):
     """
 
     url_rule_class = Rule
+    default_config = ImmutableDict({**Flask.default_config, "SEND_FILE_STRICT_HTTP": True})
 
     def __init__(
         self,

@@ -21,6 +21,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<face::proxy::Resolver>()?;
     m.add_function(wrap_pyfunction!(face::proxy::forward_attributes, m)?)?;
     m.add_class::<ffi::Body>()?;
+    m.add_class::<run::file::FileBody>()?;
     m.add_class::<run::pool::Pool>()?;
     m.add_class::<run::socket::Socket>()?;
     m.add_class::<run::waiter::Waiter>()?;

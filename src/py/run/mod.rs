@@ -1,6 +1,8 @@
 //! Requests run as Python calls: which view, in which way, and what its result means.
 
 mod answers;
+pub mod file;
+pub mod folder;
 mod handing;
 pub mod invoke;
 pub mod link;

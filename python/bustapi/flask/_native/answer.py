@@ -45,6 +45,12 @@ def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
         # As it is: a task of the event loop pulls it.
         response.response.on_close = response.close
         return status, reason, list(headers), response.response
+    if response.direct_passthrough and state.method != "HEAD" and status not in (204, 304):
+        from .files import take_file  # most applications send none
+
+        file = take_file(response, headers.get("Content-Length"))
+        if file is not None:
+            return status, reason, list(headers), file
     pieces = response.get_app_iter(state.environ())
     # The server asks for one piece after the other.
     if not hasattr(pieces, "__next__"):
