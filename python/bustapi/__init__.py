@@ -49,6 +49,8 @@ if t.TYPE_CHECKING:
     from .flask import stream_with_context as stream_with_context
     from .flask import template_rendered as template_rendered
     from .flask import url_for as url_for
+    from .kernel.background import BackgroundFull as BackgroundFull
+    from .kernel.background import BackgroundTasks as BackgroundTasks
     from .kernel.channel import Channel as Channel
     from .kernel.channel import SlowConsumer as SlowConsumer
     from .kernel.loops import loop_local as loop_local
@@ -59,6 +61,8 @@ if t.TYPE_CHECKING:
 
 #: Flask's public names, and ours.
 __all__ = [
+    "BackgroundFull",
+    "BackgroundTasks",
     "Blueprint",
     "BustAPI",
     "Channel",
@@ -111,6 +115,8 @@ __all__ = [
 
 #: Names of ours that belong to no dialect, by the module that has them.
 _KERNEL = {
+    "BackgroundFull": "background",
+    "BackgroundTasks": "background",
     "Channel": "channel",
     "RedisChannel": "redis_channel",
     "SlowConsumer": "channel",

@@ -13,6 +13,7 @@ __all__ = [
     "Body",
     "CookieSigner",
     "Dispatcher",
+    "FileBody",
     "Generation",
     "Listener",
     "Pool",

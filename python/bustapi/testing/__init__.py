@@ -8,12 +8,13 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
+    from ..kernel.lifespan import VirtualClock as VirtualClock
     from ..serve.socket_client import HandshakeRefused as HandshakeRefused
     from ..serve.socket_client import SocketClient as SocketClient
     from .client import TestClient as TestClient
     from .live import LiveServer as LiveServer
 
-__all__ = ["HandshakeRefused", "LiveServer", "SocketClient", "TestClient"]
+__all__ = ["HandshakeRefused", "LiveServer", "SocketClient", "TestClient", "VirtualClock"]
 
 
 def __getattr__(name: str) -> t.Any:
@@ -26,6 +27,10 @@ def __getattr__(name: str) -> t.Any:
         from .live import LiveServer
 
         return LiveServer
+    if name == "VirtualClock":
+        from ..kernel.lifespan import VirtualClock
+
+        return VirtualClock
     if name in ("HandshakeRefused", "SocketClient"):
         from ..serve import socket_client
 

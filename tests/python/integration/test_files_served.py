@@ -103,7 +103,8 @@ def test_files_arrive_whole_however_they_are_taken(folder: Path, run: str) -> No
             answer = served.send(f"GET {path} HTTP/1.0\r\n\r\n".encode())
             assert answer.partition(b"\r\n\r\n")[2] == content
             head = served.send(f"HEAD {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
-            assert head.startswith(b"HTTP/1.1 200") and head.endswith(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 200")
+            assert head.endswith(b"\r\n\r\n")
         wait_for_descriptors(served, before)
 
 
@@ -151,14 +152,18 @@ def test_a_file_that_shrinks_while_it_is_sent_breaks_off(folder: Path, path: str
 
 
 def test_a_large_file_holds_up_nobody(folder: Path) -> None:
-    with serving(folder.parent, SOURCE, run="execution='inline'") as served:
-        with served.connect(20) as first, served.connect(20) as second:
-            first.sendall(b"GET /static/large HTTP/1.1\r\nHost: x\r\n\r\n")
-            assert first.recv(1)
-            # Nobody takes the file meanwhile.
-            for _ in range(20):
-                second.sendall(b"GET /json HTTP/1.1\r\nHost: x\r\n\r\n")
-                assert b"quick" in read_until(second, b"}\n")
+    run = "execution='inline'"
+    with (
+        serving(folder.parent, SOURCE, run=run) as served,
+        served.connect(20) as first,
+        served.connect(20) as second,
+    ):
+        first.sendall(b"GET /static/large HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert first.recv(1)
+        # Nobody takes the file meanwhile.
+        for _ in range(20):
+            second.sendall(b"GET /json HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"quick" in read_until(second, b"}\n")
 
 
 def test_files_are_sent_over_unix_sockets(folder: Path, tmp_path: Path) -> None:
@@ -172,7 +177,8 @@ def test_files_are_sent_over_unix_sockets(folder: Path, tmp_path: Path) -> None:
     try:
         end = time.monotonic() + 20
         while not path.exists():
-            assert time.monotonic() < end and process.poll() is None
+            assert time.monotonic() < end
+            assert process.poll() is None
             time.sleep(0.02)
         for target in DOORS[:2]:
             with socket.socket(socket.AF_UNIX) as sock:
