@@ -24,6 +24,8 @@ impl std::io::Write for Sink {
     }
 }
 
+impl bustapi_core::buf::Sink for Sink {}
+
 fuzz_target!(|data: &[u8]| {
     let config = Arc::new(Config { max_body: 4096, max_outbox: 512, max_body_memory: 2048, ..Config::default() });
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));

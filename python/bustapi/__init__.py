@@ -52,6 +52,8 @@ if t.TYPE_CHECKING:
     from .flask._events import EventStream as EventStream
     from .flask._events import last_event_id as last_event_id
     from .flask._events import sse as sse
+    from .kernel.background import BackgroundFull as BackgroundFull
+    from .kernel.background import BackgroundTasks as BackgroundTasks
     from .kernel.channel import Channel as Channel
     from .kernel.channel import SlowConsumer as SlowConsumer
     from .kernel.loops import loop_local as loop_local
@@ -62,6 +64,8 @@ if t.TYPE_CHECKING:
 
 #: Flask's public names, and ours.
 __all__ = [
+    "BackgroundFull",
+    "BackgroundTasks",
     "Blueprint",
     "BustAPI",
     "Channel",
@@ -117,6 +121,8 @@ __all__ = [
 
 #: Names of ours that belong to no dialect, by the module that has them.
 _KERNEL = {
+    "BackgroundFull": "background",
+    "BackgroundTasks": "background",
     "Channel": "channel",
     "RedisChannel": "redis_channel",
     "SlowConsumer": "channel",

@@ -15,6 +15,7 @@ __all__ = [
     "BodyStream",
     "CookieSigner",
     "Dispatcher",
+    "FileBody",
     "Generation",
     "Listener",
     "Pool",
@@ -281,6 +282,14 @@ class Router:
     ) -> Router: ...
     def match(self, domain: str, path: str, method: str, websocket: bool) -> tuple[int, Any, Any]: ...
     def __len__(self) -> int: ...
+
+@final
+class FileBody:
+    """A response's body that is made of parts of a file, each after some bytes of its own, and bytes at the end."""
+
+    def __new__(
+        cls, descriptor: int, parts: list[tuple[bytes, int, int]], tail: bytes = ..., declared: bool = True
+    ) -> FileBody: ...
 
 def forward_attributes(cls: type) -> None: ...
 def json_dumps(

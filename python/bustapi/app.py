@@ -6,14 +6,22 @@ import sys
 import typing as t
 
 from .flask.app import Flask
-from .flask.globals import request
+from .flask.globals import _cv_request, request
+from .kernel.background import Job
 from .kernel.execution import check_execution, check_seconds
+from .kernel.lifespan import Life, Periodic
+from .werkzeug.datastructures import ImmutableDict
 from .werkzeug.routing import Rule as _Rule
 
 if t.TYPE_CHECKING:
+    from collections.abc import Callable
+
     from _typeshed.wsgi import WSGIApplication
 
+    from .kernel.background import Call
     from .kernel.execution import Execution
+
+F = t.TypeVar("F", bound="Callable[..., t.Any]")
 
 
 class Rule(_Rule):
@@ -83,6 +91,7 @@ class BustAPI(Flask):
     """
 
     url_rule_class = Rule
+    default_config = ImmutableDict({**Flask.default_config, "SEND_FILE_STRICT_HTTP": True})
 
     def __init__(
         self,
@@ -101,6 +110,7 @@ class BustAPI(Flask):
         self.cancel_on_disconnect = cancel_on_disconnect
         self.stream_body = stream_body
         super().__init__(import_name, *args, **options)
+        self._life = Life(self)
 
     @property
     def execution(self) -> Execution:
@@ -160,6 +170,96 @@ class BustAPI(Flask):
             rule.provide_automatic_options = False  # type: ignore[attr-defined]
             self.url_map.add(rule)
         self.view_functions[endpoint] = mounted
+
+    def background(self, func: Callable[..., object], *args: t.Any, **kwargs: t.Any) -> None:
+        """Call a function once the response is made, in the application context and without the request.
+
+        A coroutine function runs on the server's event loop, a plain one on one of a few threads of its own. Nothing
+        is called for a request that ended with an exception which nothing handled; outside of requests the work
+        begins at once. It is lost if the process is: see `docs/background.md`.
+
+        Args:
+            func: The function.
+            args: Its arguments.
+            kwargs: Its keyword arguments.
+
+        Raises:
+            BackgroundFull: `BACKGROUND_LIMIT` pieces of work are open.
+        """
+        self._submit([(func, args, kwargs)])
+
+    def _submit(self, calls: list[Call]) -> None:
+        background = self._life.background
+        context = _cv_request.get(None)
+        if context is None:
+            background.admit()
+            background.start(Job(calls, getattr(calls[0][0], "__qualname__", repr(calls[0][0]))))
+            return
+        asked = context.request
+        where = "" if asked.endpoint is None else f" (endpoint {asked.endpoint!r})"
+        job = Job(calls, f"{asked.method} {asked.path}{where}")
+        background.admit()
+        # Not before the request is over: the work may need what the request has locked.
+        context.at_end(lambda error: background.forget(job) if error is not None else background.start(job))
+
+    def on_startup(self, func: F) -> F:
+        """Call a function before the first request is served, once in each process. Can be used as a decorator.
+
+        Args:
+            func: A plain or coroutine function without arguments. What it raises keeps the server from starting.
+        """
+        self._check_setup_finished("on_startup")
+        self._life.startup.append(func)
+        return func
+
+    def on_shutdown(self, func: F) -> F:
+        """Call a function after the last request, in reverse order of registration. Can be used as a decorator.
+
+        Args:
+            func: A plain or coroutine function without arguments. What it raises is logged.
+        """
+        self._check_setup_finished("on_shutdown")
+        self._life.shutdown.append(func)
+        return func
+
+    def lifespan(self, func: F) -> F:
+        """Have the server run within a context manager. Can be used as a decorator.
+
+        Args:
+            func: A generator or async generator function that takes the application and yields once, or a function
+                that returns a context manager.
+
+        Raises:
+            AssertionError: There is one already.
+        """
+        self._check_setup_finished("lifespan")
+        if self._life.manager is not None:
+            raise AssertionError("the application has a lifespan already")
+        self._life.manager = func
+        return func
+
+    def every(self, seconds: float, *, everywhere: bool = False) -> Callable[[F], F]:
+        """Call a function at intervals while the server runs, the first time after one. Used as a decorator.
+
+        It is not called while its last call is still under way.
+
+        Args:
+            seconds: The interval.
+            everywhere: In each worker process, and not in the first alone.
+
+        Raises:
+            ValueError: The interval is not above zero.
+        """
+        interval = check_seconds("seconds", seconds)
+        if interval is None:
+            raise ValueError("seconds must be a number above zero.")
+        self._check_setup_finished("every")
+
+        def register(func: F) -> F:
+            self._life.periodic.append(Periodic(func, interval, everywhere))
+            return func
+
+        return register
 
     def run(
         self,

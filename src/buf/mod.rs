@@ -6,11 +6,13 @@
 mod arena;
 mod budget;
 mod chunk;
+mod file;
 mod inbox;
 mod outbox;
 
 pub use arena::Arena;
 pub use budget::{Budget, Charge};
 pub use chunk::{BLOCK, View};
+pub use file::{FilePart, Sink};
 pub use inbox::{Held, Inbox};
 pub use outbox::{Flushed, Outbox, Payload, Segment};

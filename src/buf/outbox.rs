@@ -1,5 +1,7 @@
-//! Bytes to be sent on one connection: one growing buffer, and behind it large pieces sent by reference.
+//! Bytes to be sent on one connection: one growing buffer, and behind it large pieces sent by reference and parts of
+//! files.
 
+use super::file::{FilePart, Sink};
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 
@@ -12,13 +14,26 @@ pub trait Payload: Send {
 pub enum Segment {
     Bytes(Vec<u8>),
     Payload(Box<dyn Payload>),
+    File(FilePart),
 }
 
 impl Segment {
-    fn bytes(&self) -> &[u8] {
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes().map_or_else(|part| part.len, <[u8]>::len)
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// What is in memory, or the part of a file that it is.
+    fn bytes(&self) -> Result<&[u8], &FilePart> {
         match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Payload(payload) => payload.bytes(),
+            Self::Bytes(bytes) => Ok(bytes),
+            Self::Payload(payload) => Ok(payload.bytes()),
+            Self::File(part) => Err(part),
         }
     }
 }
@@ -81,7 +96,7 @@ impl Outbox {
 
     /// Queues a large piece without copying it.
     pub fn push(&mut self, segment: Segment) {
-        self.rest_len += segment.bytes().len();
+        self.rest_len += segment.len();
         self.rest.push_back(segment);
     }
 
@@ -89,10 +104,11 @@ impl Outbox {
     /// as fast as it is sent to would otherwise keep the thread for the whole of a large answer.
     ///
     /// # Errors
-    /// The sink's, `WouldBlock` and `Interrupted` aside; a sink that takes nothing is `WriteZero`.
+    /// The sink's, `WouldBlock` and `Interrupted` aside; a sink that takes nothing is `WriteZero`, a file that ends before
+    /// its part does is `UnexpectedEof`.
     pub fn flush(
         &mut self,
-        sink: &mut impl io::Write,
+        sink: &mut impl Sink,
         finished: &mut Vec<Box<dyn Payload>>,
         mut bound: usize,
     ) -> io::Result<Flushed> {
@@ -103,6 +119,9 @@ impl Outbox {
             let offered = self.len().min(bound);
             let written = if self.rest.is_empty() {
                 sink.write(&self.front[self.sent..][..offered])
+            } else if let Some(part) = self.file_in_front() {
+                let most = (part.len - self.rest_sent).min(bound);
+                sink.send_file(&part.file, part.offset + self.rest_sent as u64, most)
             } else {
                 self.write_vectored(sink, bound)
             };
@@ -158,11 +177,21 @@ impl Outbox {
         }
     }
 
+    /// The part of a file that is to be sent next.
+    fn file_in_front(&self) -> Option<&FilePart> {
+        match self.rest.front() {
+            Some(Segment::File(part)) if self.sent == self.front.len() => Some(part),
+            _ => None,
+        }
+    }
+
     fn write_vectored(&self, sink: &mut impl io::Write, mut bound: usize) -> io::Result<usize> {
         let front = &self.front[self.sent..];
-        let rest = self.rest.iter().enumerate().map(|(i, segment)| {
+        // As far as the next file, which is not in memory.
+        let rest = self.rest.iter().map_while(|segment| segment.bytes().ok());
+        let rest = rest.enumerate().map(|(i, bytes)| {
             let skip = if i == 0 { self.rest_sent } else { 0 };
-            &segment.bytes()[skip..]
+            &bytes[skip..]
         });
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut n = 0;
@@ -187,7 +216,7 @@ impl Outbox {
         self.rest_len -= n;
         self.rest_sent += n;
         while let Some(first) = self.rest.front() {
-            let len = first.bytes().len();
+            let len = first.len();
             if self.rest_sent < len {
                 break;
             }
@@ -201,7 +230,9 @@ impl Outbox {
 
 #[cfg(test)]
 mod tests {
+    use super::super::file::tests::file_of;
     use super::*;
+    use std::sync::Arc;
 
     struct Slow {
         got: Vec<u8>,
@@ -224,6 +255,8 @@ mod tests {
             Ok(())
         }
     }
+
+    impl Sink for Slow {}
 
     struct Text(&'static str);
 
@@ -282,6 +315,48 @@ mod tests {
             (Flushed::All, &b"head payload last"[..])
         );
         assert_eq!(finished.len(), 2);
+    }
+
+    #[test]
+    fn parts_of_files_are_sent_between_what_is_in_memory() {
+        let file = Arc::new(file_of(b"0123456789"));
+        for (step, bound) in (1..20).flat_map(|step| [(step, 3), (step, 64)]) {
+            let mut outbox = Outbox::default();
+            let mut finished = Vec::new();
+            outbox.append(|out| out.extend_from_slice(b"head "));
+            outbox.push(Segment::File(FilePart::new(Arc::clone(&file), 7, 3)));
+            outbox.append(|out| out.extend_from_slice(b" and "));
+            outbox.push(Segment::File(FilePart::new(Arc::clone(&file), 0, 4)));
+            outbox.push(Segment::Payload(Box::new(Text(" end"))));
+            assert_eq!(outbox.len(), 21);
+            let mut sink = Slow {
+                got: Vec::new(),
+                step,
+                calls: 0,
+            };
+            for _ in 0..200 {
+                if outbox.flush(&mut sink, &mut finished, bound).unwrap() == Flushed::All {
+                    break;
+                }
+            }
+            assert_eq!(
+                sink.got, b"head 789 and 0123 end",
+                "step {step}, bound {bound}"
+            );
+            assert_eq!(finished.len(), 1);
+        }
+        assert_eq!(Arc::strong_count(&file), 1);
+    }
+
+    #[test]
+    fn a_file_that_ends_too_early_is_an_error() {
+        let mut outbox = Outbox::default();
+        let part = FilePart::new(Arc::new(file_of(b"short")), 0, 9);
+        outbox.push(Segment::File(part));
+        let mut sent = Vec::new();
+        let error = outbox.flush(&mut sent, &mut Vec::new(), 64).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(sent, b"short");
     }
 
     #[test]

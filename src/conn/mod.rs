@@ -22,7 +22,7 @@ pub use request::{PeerAddr, Request};
 pub use service::{Batch, Key, Service, Shared};
 pub use websocket::SocketEvent;
 
-use crate::buf::{Flushed, Inbox, Outbox, Payload, Segment};
+use crate::buf::{Flushed, Inbox, Outbox, Payload, Segment, Sink};
 use crate::h1::{self, Engine, Eof, Event, Next, ReplyBody, ReplyLength};
 use crate::http::Head;
 use body::Incoming;
@@ -56,6 +56,14 @@ pub enum Phase {
     WebSocket,
     /// The last answer is in the outbox: flush it, then close.
     Closing,
+}
+
+/// A body made of pieces, some of them files.
+pub struct Parts {
+    pub segments: Vec<Segment>,
+    /// That of all of it (of a HEAD's body, which has no segments), or unknown to the client, who then sees the end by
+    /// the framing.
+    pub length: ReplyLength,
 }
 
 /// What new bytes led to.
@@ -425,6 +433,34 @@ impl Conn {
         self.end_reply(shared);
     }
 
+    /// Answers the request with parts of files and what is between them.
+    pub fn reply_parts<'a>(
+        &mut self,
+        shared: &mut Shared,
+        status: u16,
+        reason: Option<&[u8]>,
+        lines: &[u8],
+        fields: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+        body: Parts,
+    ) {
+        let Parts { segments, length } = body;
+        let kind = self.begin_reply(shared, status, reason, lines, fields, length);
+        let total = segments.iter().map(Segment::len).sum();
+        if kind != ReplyBody::None {
+            let engine = &mut self.engine;
+            if total > 0 {
+                self.outbox
+                    .append(|out| engine.encode_data_head(out, total));
+                for part in segments.into_iter().filter(|part| !part.is_empty()) {
+                    self.outbox.push(part);
+                }
+                self.outbox.append(|out| engine.encode_data_end(out));
+            }
+            self.outbox.append(|out| engine.encode_end(out));
+        }
+        self.end_reply(shared);
+    }
+
     /// Begins an answer whose body comes in pieces. `false`: it has no body, and the answer is complete.
     pub fn begin_stream<'a>(
         &mut self,
@@ -504,7 +540,7 @@ impl Conn {
     /// The sink's.
     pub fn flush(
         &mut self,
-        sink: &mut impl std::io::Write,
+        sink: &mut impl Sink,
         shared: &mut Shared,
         bound: usize,
     ) -> std::io::Result<Flushed> {

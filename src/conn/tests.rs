@@ -256,3 +256,67 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn parts_are_framed_as_the_request_allows() {
+    let parts = || {
+        vec![
+            Segment::Bytes(b"abc".to_vec()),
+            Segment::Bytes(Vec::new()),
+            Segment::Bytes(b"de".to_vec()),
+        ]
+    };
+    let cases = [
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            true,
+            "abcde",
+            "Content-Length: 5",
+        ),
+        (
+            "GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+            false,
+            "5\r\nabcde\r\n0\r\n\r\n",
+            "Transfer-Encoding: chunked",
+        ),
+        (
+            "GET / HTTP/1.0\r\n\r\n",
+            false,
+            "abcde",
+            "Connection: close",
+        ),
+        (
+            "HEAD / HTTP/1.1\r\nHost: x\r\n\r\n",
+            true,
+            "",
+            "Content-Length: 5",
+        ),
+    ];
+    for (request, known, body, field) in cases {
+        let mut bench = Bench::new(Config::default());
+        bench.arena.spare()[..request.len()].copy_from_slice(request.as_bytes());
+        let view = bench.arena.commit(request.len());
+        assert_eq!(
+            bench.conn.handle_bytes(view, &mut bench.shared),
+            Progress::Ready
+        );
+        bench.conn.take_request().unwrap();
+        let length = if known {
+            ReplyLength::Known(5)
+        } else {
+            ReplyLength::Unknown
+        };
+        let fields = std::iter::empty();
+        let whole = Parts {
+            segments: parts(),
+            length,
+        };
+        bench
+            .conn
+            .reply_parts(&mut bench.shared, 200, None, b"", fields, whole);
+        bench.end_turn();
+        let sent = String::from_utf8(bench.sent).unwrap();
+        let (head, rest) = sent.split_once("\r\n\r\n").unwrap();
+        assert_eq!((rest, head.contains(field)), (body, true), "{request:?}");
+    }
+}

@@ -119,6 +119,25 @@ impl Engine {
         }
     }
 
+    /// What precedes a piece of the body that the caller sends itself, `length` bytes of it and not none.
+    pub fn encode_data_head(&mut self, out: &mut Vec<u8>, length: usize) {
+        match &mut self.exchange.reply {
+            Reply::Chunked => {
+                encode_hex(out, length);
+                out.extend_from_slice(b"\r\n");
+            }
+            Reply::Raw { left: Some(left) } => *left = left.saturating_sub(length as u64),
+            Reply::Raw { left: None } | Reply::Awaited | Reply::Done => {}
+        }
+    }
+
+    /// What follows such a piece.
+    pub fn encode_data_end(&mut self, out: &mut Vec<u8>) {
+        if self.exchange.reply == Reply::Chunked {
+            out.extend_from_slice(b"\r\n");
+        }
+    }
+
     /// Ends a body that was written by [`Engine::encode_data`]. One that is shorter than announced closes the
     /// connection: the client can tell by nothing else.
     pub fn encode_end(&mut self, out: &mut Vec<u8>) {

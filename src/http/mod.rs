@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod base64url;
+pub mod conditional;
 mod date;
 mod fields;
 pub mod forwarded;

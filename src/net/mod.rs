@@ -13,3 +13,4 @@ mod wheel;
 pub use control::{Control, Mailbox};
 pub use listener::Listener;
 pub use reactor::{Reactor, Turn};
+pub use sys::duplicate_file;

@@ -1,13 +1,15 @@
 //! A connected stream socket, TCP or unix.
 
 use super::sys;
+use crate::buf::Sink;
 use crate::conn::PeerAddr;
 use mio::net::{TcpStream, UnixStream};
 use mio::{Interest, Registry, Token, event::Source};
 use socket2::{SockAddr, SockRef, Socket};
+use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 pub(super) enum Stream {
@@ -57,6 +59,13 @@ impl Stream {
         }
     }
 
+    fn descriptor(&self) -> RawFd {
+        match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+        }
+    }
+
     pub(super) fn shutdown_write(&self) -> io::Result<()> {
         match self {
             Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
@@ -95,3 +104,32 @@ impl Write for Stream {
         Ok(())
     }
 }
+
+/// Bytes of a file that one call sends: what a slow disk takes long for does not keep the reactor for longer.
+const PIECE: usize = 256 * 1024;
+
+impl Sink for Stream {
+    fn send_file(&mut self, file: &File, offset: u64, most: usize) -> io::Result<usize> {
+        let most = most.min(PIECE);
+        match sys::send_file(self.descriptor(), file.as_raw_fd(), offset, most)? {
+            Some(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Some(sent) => Ok(sent),
+            None => Through(self).send_file(file, offset, most),
+        }
+    }
+}
+
+/// A stream that takes files through memory.
+struct Through<'a>(&'a mut Stream);
+
+impl Write for Through<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Sink for Through<'_> {}

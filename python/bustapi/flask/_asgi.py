@@ -13,6 +13,7 @@ import sys
 import typing as t
 from tempfile import SpooledTemporaryFile
 
+from ..kernel import loops
 from ..kernel.wsgi import call
 from ._native.pipeline import handle_exception_async, pop_async, respond_async
 from ._native.planning import describe, needs_loop
@@ -22,6 +23,7 @@ if t.TYPE_CHECKING:
 
     from _typeshed.wsgi import WSGIEnvironment
 
+    from ..kernel.lifespan import Life
     from ..kernel.plan import Rendered
     from .app import Flask
 
@@ -33,6 +35,8 @@ if t.TYPE_CHECKING:
 #: A body up to this size is kept in memory, in bytes: Werkzeug's bound for a part of a form.
 _IN_MEMORY = 500 * 1024
 _END: t.Any = object()
+#: Seconds that background work may take when the server ends; servers have bounds of their own.
+_GRACE = 30.0
 
 
 class AsgiApp:
@@ -60,7 +64,7 @@ class AsgiApp:
         """
         kind = scope["type"]
         if kind == "lifespan":
-            await _live(receive, send)
+            await _live(self.app, receive, send)
         elif kind == "http":
             await _answer(self.app, scope, receive, send)
         elif kind == "websocket":
@@ -74,12 +78,27 @@ class AsgiApp:
         return f"<{type(self).__name__} of {self.app.name!r}>"
 
 
-async def _live(receive: Receive, send: Send) -> None:
-    # There is nothing to start; a server that is told so does not log an error.
+async def _live(app: Flask, receive: Receive, send: Send) -> None:
+    # Flask's own has nothing to start; a server that is told so does not log an error.
+    life: Life | None = getattr(app, "_life", None)
     while True:
         message = await receive()
+        ends = message["type"] == "lifespan.shutdown"
+        if life is not None and ends:
+            await life.stop(_GRACE)
+            loops.remove(asyncio.get_running_loop())
+        elif life is not None:
+            # Where background work and what plain views wait for belongs.
+            loops.add(asyncio.get_running_loop())
+            try:
+                await life.start()
+            except Exception as error:
+                loops.remove(asyncio.get_running_loop())
+                app.logger.exception("start-up failed")
+                await send({"type": "lifespan.startup.failed", "message": str(error)})
+                return
         await send({"type": f"{message['type']}.complete"})
-        if message["type"] == "lifespan.shutdown":
+        if ends:
             return
 
 

@@ -91,6 +91,8 @@ class Flask(Dispatch):
         }
     )
 
+    #: The view of the static rule.
+    _static_view: t.Callable[..., Response] | None = None
     request_class: type[Request] = Request
     response_class: type[Response] = Response
     session_interface: SessionInterface = SecureCookieSessionInterface()
@@ -126,11 +128,12 @@ class Flask(Dispatch):
         assert bool(static_host) == host_matching, "Invalid static_host/host_matching combination"
         # A weak reference, or the application would keep itself alive.
         weak = weakref.ref(self)
+        self._static_view = lambda **values: weak().send_static_file(**values)  # type: ignore[union-attr]
         self.add_url_rule(
             f"{self.static_url_path}/<path:filename>",
             endpoint="static",
             host=static_host,
-            view_func=lambda **values: weak().send_static_file(**values),  # type: ignore[union-attr]
+            view_func=self._static_view,
         )
 
     @property

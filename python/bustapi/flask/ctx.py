@@ -88,6 +88,8 @@ class RequestContext:
     Compatible with: flask.ctx.RequestContext (3.1)
     """
 
+    _at_end: t.Sequence[t.Callable[[BaseException | None], object]] = ()
+
     def __init__(
         self,
         app: Flask,
@@ -169,6 +171,8 @@ class RequestContext:
                 close = getattr(self.request, "close", None)
                 if close is not None:
                     close()
+                if self._at_end:
+                    self._tell_end(exc)
         finally:
             top = _cv_request.get()
             token, pushed = self._cv_tokens.pop()
@@ -179,6 +183,19 @@ class RequestContext:
                 pushed.pop(exc)
             if top is not self:
                 raise AssertionError(f"Popped wrong request context. ({top!r} instead of {self!r})")
+
+    def at_end(self, function: t.Callable[[BaseException | None], object]) -> None:
+        """Have a function called when the request is over, with what ended it unless that was handled; BustAPI only.
+
+        Args:
+            function: The function; it must not raise.
+        """
+        self._at_end = [*self._at_end, function]
+
+    def _tell_end(self, exc: BaseException | None) -> None:
+        waiting, self._at_end = self._at_end, ()
+        for function in waiting:
+            function(exc)
 
     def _forget_request(self, top: RequestContext) -> None:
         # The environment holds the request and the request its environment: break the cycle.

@@ -204,20 +204,18 @@ def send_file(
         last_modified: When the file changed, if not what the file system says.
         max_age: How long the client may cache it, in seconds, or a function of the path that tells.
     """
-    return _utils.send_file(  # type: ignore[return-value]
-        t.cast("str", path_or_file),
-        **_file_options(
-            {
-                "mimetype": mimetype,
-                "as_attachment": as_attachment,
-                "download_name": download_name,
-                "conditional": conditional,
-                "etag": etag,
-                "last_modified": last_modified,
-                "max_age": max_age,
-            }
-        ),
-    )
+    from ._files import send_file
+
+    options = {
+        "mimetype": mimetype,
+        "as_attachment": as_attachment,
+        "download_name": download_name,
+        "conditional": conditional,
+        "etag": etag,
+        "last_modified": last_modified,
+        "max_age": max_age,
+    }
+    return send_file(current_app, path_or_file, _file_options(options))
 
 
 def send_from_directory(
@@ -230,9 +228,9 @@ def send_from_directory(
         path: The file in it, as the client asked for it.
         kwargs: As for `send_file`.
     """
-    return _utils.send_from_directory(  # type: ignore[return-value]
-        directory, path, **_file_options(kwargs)
-    )
+    from ._files import send_from_directory
+
+    return send_from_directory(current_app, directory, path, _file_options(kwargs))
 
 
 def _file_options(options: dict[str, t.Any]) -> dict[str, t.Any]:

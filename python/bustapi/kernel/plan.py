@@ -72,6 +72,20 @@ class Table(t.NamedTuple):
     sockets: bool = False
 
 
+class Folder(t.NamedTuple):
+    """The files that a rule's view sends, where that is all there is to it: the server sends them without the view."""
+
+    #: The folder, absolute; the view's only argument, `filename`, is a path below it.
+    path: str
+    #: Called with that argument and the content coding of what is sent (or None); returns the fields of a 200 that
+    #: depend on neither request nor content, and the seconds that a client may keep it. None: the view has to answer.
+    fields: Callable[[str, str | None], tuple[list[tuple[str, str]], int | None] | None]
+    #: Links that lead out of the folder are followed.
+    follows_links: bool
+    #: Content codings that are looked for beside a file, the best first, and the endings of their names.
+    codings: list[tuple[str, str]]
+
+
 class Spec(t.NamedTuple):
     """How one rule's requests are run."""
 
@@ -94,6 +108,8 @@ class Spec(t.NamedTuple):
     socket: bool = False
     #: The view reads a body while it arrives; None: a large one, on a thread of the pool.
     streams_body: bool | None = None
+    #: Of a bare view that sends the files of a folder.
+    folder: Folder | None = None
 
 
 class Dialect(t.Protocol):

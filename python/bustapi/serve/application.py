@@ -62,6 +62,9 @@ def needs_loop(app: Any) -> bool:
 
 
 def _functions(app: Any) -> Iterator[Any]:
+    life = getattr(app, "_life", None)
+    if life is not None:
+        yield from life.functions()
     for view in app.view_functions.values():
         yield view
         view_class = getattr(view, "view_class", None)

@@ -35,9 +35,12 @@ async def attend(reactor: Reactor, host: ThreadHost, *, first: bool = True) -> N
     over = asyncio.Event()
     loops.add(loop)
     try:
+        if first and not await host.begin_life_on_loop():
+            return
         reactor.attach_loop(loop, over.set)
         if first:
             host.start(hosted=True)
+            host.on_ready()
         await over.wait()
         if first and not host.draining:
             host.fail(None, "reactor 1")
@@ -45,6 +48,8 @@ async def attend(reactor: Reactor, host: ThreadHost, *, first: bool = True) -> N
         while first and host.others_serve():
             await asyncio.sleep(TICK)
     finally:
+        if first:
+            await host.end_life_on_loop()
         loops.remove(loop)
 
 

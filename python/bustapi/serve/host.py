@@ -19,6 +19,7 @@ from .watch import Watch
 if TYPE_CHECKING:
     from bustapi._core import Listener, Reactor
 
+    from ..kernel.lifespan import VirtualClock
     from .settings import Settings
 
 #: Seconds that threads get to come back from their last call: beyond the grace, and after an abort.
@@ -70,6 +71,14 @@ class ThreadHost:
         self._deadline: float | None = None
         self._aborted = False
         self._pool_closed = False
+        self._life = getattr(app, "_life", None)
+        self._lives = False
+        #: The number of the worker process.
+        self.slot = 0
+        #: What calls periodic functions in place of the real time.
+        self.clock: VirtualClock | None = None
+        #: Called once the application has started and requests are served.
+        self.on_ready: Callable[[], None] = _nothing
         #: True once a reactor or a pool thread ended that nobody asked to end.
         self.failed = False
         #: True when a thread did not come back in time.
@@ -142,6 +151,45 @@ class ThreadHost:
             self.abort()
             raise ServeError(f"threads: the system refused another thread ({error})") from None
 
+    def begin_life(self) -> bool:
+        """Run what the application has for the start, where there is no event loop; False: it failed, and so did this."""
+        if self._life is None:
+            return True
+        from ..kernel.lifespan import drive
+
+        try:
+            drive(self._life.start(slot=self.slot, clock=self.clock))
+        except Exception as error:
+            self.fail(error, "the start of the application")
+            return False
+        self._lives = True
+        return True
+
+    async def begin_life_on_loop(self) -> bool:
+        """Do what `begin_life` does, on the loop that will serve."""
+        if self._life is None:
+            return True
+        try:
+            await self._life.start(slot=self.slot, clock=self.clock)
+        except Exception as error:
+            self.fail(error, "the start of the application")
+            return False
+        self._lives = True
+        return True
+
+    async def end_life_on_loop(self) -> None:
+        """Run what the application has for the end: on the loop, before it ends."""
+        if self._lives and self._life is not None:
+            self._lives = False
+            await self._life.stop(self._left(self._deadline or 0.0))
+
+    def _end_life(self) -> None:
+        if self._lives and self._life is not None:
+            from ..kernel.lifespan import drive
+
+            self._lives = False
+            drive(self._life.stop_here(self._left(self._deadline or 0.0)))
+
     def serve_first(self, body: Callable[[Reactor], None]) -> None:
         """Serve with the first reactor until it is finished.
 
@@ -203,6 +251,7 @@ class ThreadHost:
             self._pool_closed = True
             self._pool.close()
             self._join(self._pool_threads)
+        self._end_life()
         self._watch.stop()
         late = [thread.name for thread in (*self._threads, *spares, *self._pool_threads) if thread.is_alive()]
         if late:
@@ -315,6 +364,10 @@ class ThreadHost:
                 if left <= 0:
                     break
                 thread.join(min(left, 0.2))
+
+
+def _nothing() -> None:
+    """What is called when nobody wants to know."""
 
 
 def spawn(name: str, target: Callable[..., None], *args: object) -> threading.Thread:

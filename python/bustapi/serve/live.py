@@ -8,10 +8,13 @@ import typing as t
 if t.TYPE_CHECKING:
     from types import TracebackType
 
+    from ..kernel.lifespan import VirtualClock
     from .host import ThreadHost
 
 #: How long the server's thread may take to end, in seconds.
 _STOP = 10.0
+#: How long the application may take to start, in seconds.
+_START = 60.0
 
 
 class LiveServer:
@@ -21,13 +24,15 @@ class LiveServer:
 
     Args:
         app: The application; its `async def` views run on a loop of the thread.
+        clock: Calls the application's periodic functions in place of the real time.
         settings: Settings of the server (see `bustapi.serve.settings.Settings`).
 
     BustAPI only.
     """
 
-    def __init__(self, app: t.Any, **settings: t.Any) -> None:
+    def __init__(self, app: t.Any, *, clock: VirtualClock | None = None, **settings: t.Any) -> None:
         self.app = app
+        self._clock = clock
         self.port = 0
         self._settings = settings
         self._thread: threading.Thread | None = None
@@ -43,7 +48,7 @@ class LiveServer:
         """Listen, and serve until `stop`.
 
         Raises:
-            RuntimeError: It is serving already.
+            RuntimeError: It is serving already, or the application failed to start.
         """
         if self._thread is not None:
             raise RuntimeError("The server is running already.")
@@ -58,23 +63,34 @@ class LiveServer:
         self.port = int(bound.addresses[0].rpartition(":")[2])
         self._failure = None
         loop = settings.loop if settings.loop != "auto" or needs_loop(self.app) else None
+        ready = threading.Event()
+        host.on_ready = ready.set
+        host.clock = self._clock
         self._thread = threading.Thread(
-            target=self._run, args=(host, loop), name="bustapi-live-server", daemon=True
+            target=self._run, args=(host, loop, ready), name="bustapi-live-server", daemon=True
         )
         self._thread.start()
+        if not ready.wait(_START):
+            raise RuntimeError("The application did not start in time.")
+        if host.failed:
+            self.stop()
 
-    def _run(self, host: ThreadHost, loop: str | None) -> None:
+    def _run(self, host: ThreadHost, loop: str | None, ready: threading.Event) -> None:
         try:
             with host:
                 if loop is not None:
                     from .guest import run_on_loop
 
                     host.serve_first(lambda reactor: run_on_loop(reactor, host, loop))
-                else:
+                elif host.begin_life():
+                    ready.set()
                     host.start(hosted=False)
                     host.serve_first(lambda reactor: reactor.run())
         except BaseException as error:
             self._failure = error
+        finally:
+            # Whatever kept it from starting: nobody waits for that.
+            ready.set()
 
     def stop(self, *, drain: bool = False) -> None:
         """Close all connections and wait for the thread.

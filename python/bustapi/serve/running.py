@@ -205,7 +205,7 @@ async def run_async(
         with StopSignals(
             thread_host.drain, thread_host.abort, thread_host.first.wake, _give_up, settings.grace
         ):
-            banner.announce(bound.addresses, settings)
+            thread_host.on_ready = lambda: banner.announce(bound.addresses, settings)
             await serve_on(thread_host)
     finally:
         bound.close()
@@ -353,12 +353,14 @@ def _serve_here(
     with StopSignals(host.drain, host.abort, host.first.wake, _give_up, settings.grace) as signals, host:
         if inheritance is not None:
             inheritance.watch(host, settings.grace, Quota.of(settings))
-            inheritance.report_ready()
+            host.slot = inheritance.slot
+            host.on_ready = inheritance.report_ready
         else:
-            banner.announce(addresses, settings)
+            host.on_ready = lambda: banner.announce(addresses, settings)
         if wants_loop:
             host.serve_first(lambda reactor: run_on_loop(reactor, host, settings.loop))
-        else:
+        elif host.begin_life():
+            host.on_ready()
             host.start(hosted=False)
             host.serve_first(lambda reactor: reactor.run())
     code = (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import typing as t
 
 if t.TYPE_CHECKING:
+    from ..kernel.lifespan import VirtualClock as VirtualClock
     from ..serve.socket_client import HandshakeRefused as HandshakeRefused
     from ..serve.socket_client import SocketClient as SocketClient
     from ..serve.stream_client import Events as Events
@@ -26,6 +27,7 @@ __all__ = [
     "SocketClient",
     "StreamClient",
     "TestClient",
+    "VirtualClock",
 ]
 
 
@@ -39,6 +41,10 @@ def __getattr__(name: str) -> t.Any:
         from .live import LiveServer
 
         return LiveServer
+    if name == "VirtualClock":
+        from ..kernel.lifespan import VirtualClock
+
+        return VirtualClock
     if name in ("HandshakeRefused", "SocketClient"):
         from ..serve import socket_client
 

@@ -8,6 +8,7 @@ from urllib.parse import quote
 
 from ..flask.testing import FlaskClient
 from .live import LiveServer
+from .living import Living
 
 if t.TYPE_CHECKING:
     from types import TracebackType
@@ -15,8 +16,10 @@ if t.TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
     from ..flask import Flask
+    from ..kernel.lifespan import Life, VirtualClock
     from ..serve.socket_client import SocketClient
     from ..serve.stream_client import StreamClient
+    from ..werkzeug.test import TestResponse
 
 #: How long an answer may take, in seconds.
 _TIMEOUT = 30.0
@@ -31,10 +34,14 @@ class TestClient(FlaskClient):
     With `served=True` and used as a context manager it starts the application's own server on a free port, and every
     request goes over a socket: what a test sees is what a client sees, fields of the server included.
 
+    As a context manager it also starts and ends the application: `on_startup`, `lifespan` and the like. In any case the
+    background work of a request is over when its response is returned.
+
     Args:
         app: The application.
         served: Send requests over a socket.
         use_cookies: Keep cookies between requests.
+        clock: Calls the application's periodic functions in place of the real time.
         settings: Settings of the server (see `bustapi.serve.settings.Settings`).
 
     Raises:
@@ -47,16 +54,30 @@ class TestClient(FlaskClient):
     __test__ = False
 
     def __init__(
-        self, app: Flask, *, served: bool = False, use_cookies: bool = True, **settings: t.Any
+        self,
+        app: Flask,
+        *,
+        served: bool = False,
+        use_cookies: bool = True,
+        clock: VirtualClock | None = None,
+        **settings: t.Any,
     ) -> None:
         if settings and not served:
             raise TypeError("Settings are for a server: pass served=True.")
         super().__init__(app, app.response_class, use_cookies=use_cookies)
-        self.server = LiveServer(app, **settings) if served else None
+        self.server = LiveServer(app, clock=clock, **settings) if served else None
+        self._life: Life | None = getattr(app, "_life", None)
+        self._living = None if self._life is None or served else Living(self._life, clock)
 
     def __enter__(self) -> TestClient:
         if self.server is None:
             super().__enter__()
+            if self._living is not None:
+                try:
+                    self._living.start()
+                except BaseException:
+                    super().__exit__(None, None, None)
+                    raise
             return self
         self.server.start()
         self.application = t.cast("Flask", _Wire(self.application, self.server))
@@ -66,10 +87,25 @@ class TestClient(FlaskClient):
         self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
     ) -> None:
         if self.server is None:
-            super().__exit__(exc_type, exc_value, tb)
+            try:
+                super().__exit__(exc_type, exc_value, tb)
+            finally:
+                if self._living is not None:
+                    self._living.stop()
             return
         self.application = self.server.app
         self.server.stop()
+
+    def open(self, *args: t.Any, **kwargs: t.Any) -> TestResponse:
+        """Send a request, wait for its background work, and return the response; see the base class.
+
+        Raises:
+            RuntimeError: The background work did not end in time.
+        """
+        response = super().open(*args, **kwargs)
+        if self._life is not None and not self._life.background.wait(_TIMEOUT):
+            raise RuntimeError("Background work did not end in time.")
+        return response
 
     def websocket(self, path: str, **options: t.Any) -> SocketClient:
         """Open a WebSocket: on the client's server if it has one, else on a server for it; see the base class."""

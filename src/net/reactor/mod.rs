@@ -483,7 +483,11 @@ impl<S: Service> Reactor<S> {
                     Ok(Flushed::All) => {}
                     Ok(Flushed::Blocked) => socket.blocked = true,
                     Ok(Flushed::Bounded) => self.unflushed.push(key),
-                    Err(_) => return self.remove(key),
+                    Err(_) => {
+                        // A file may have ended before its part did: the client must not take what came for all.
+                        socket.stream.reset_on_close();
+                        return self.remove(key);
+                    }
                 }
                 let written = before - conn.outbox.len();
                 socket.written += written as u64;

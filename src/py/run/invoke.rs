@@ -1,5 +1,6 @@
 //! One request through its view: calls, and what results and exceptions mean.
 
+use super::folder::Folder;
 use super::plan::{Plan, Steps};
 use super::reply::Reply;
 use super::response;
@@ -34,6 +35,7 @@ pub fn run(
     reply: &mut Reply,
 ) {
     let failed = match &plan.steps {
+        Steps::Files(folder) => return send_file(py, app, plan, state, folder, reply),
         Steps::Bare => call_view(py, plan, state)
             .map_err(Failed::InView)
             .and_then(|value| bare_result(py, app, state, &value, reply).map_err(Failed::After))
@@ -56,6 +58,31 @@ pub fn run(
         None if matches!(plan.steps, Steps::Bare) => end(py, app, state, None),
         None => {}
     }
+}
+
+/// A static file, from the folder or through the view.
+#[inline(never)]
+fn send_file(
+    py: Python<'_>,
+    app: &App,
+    plan: &Plan,
+    state: &Bound<'_, RequestState>,
+    folder: &Folder,
+    reply: &mut Reply,
+) {
+    match folder.answer(py, state, reply) {
+        Ok(true) => return,
+        Ok(false) => {}
+        // The view meets with the same, and its error goes through the application's handlers.
+        Err(error) => drop(error),
+    }
+    reply.clear();
+    let failed = call_view(py, plan, state)
+        .map_err(Failed::InView)
+        .and_then(|value| bare_result(py, app, state, &value, reply).map_err(Failed::After))
+        .err();
+    let unhandled = failed.and_then(|failed| answer(py, app, state, failed, reply));
+    end(py, app, state, unhandled);
 }
 
 /// `view(**view_args)`.

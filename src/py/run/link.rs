@@ -440,6 +440,6 @@ impl Source for Link {
 fn payload(segment: Segment) -> Option<Box<dyn crate::buf::Payload>> {
     match segment {
         Segment::Payload(payload) => Some(payload),
-        Segment::Bytes(_) => None,
+        Segment::Bytes(_) | Segment::File(_) => None,
     }
 }

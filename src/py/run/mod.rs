@@ -2,6 +2,8 @@
 
 mod answers;
 pub mod body;
+pub mod file;
+pub mod folder;
 mod handing;
 pub mod invoke;
 pub mod link;

@@ -3,6 +3,7 @@
 //! Built by the application's dialect for one value of the application's generation; a later value
 //! makes the table stale, and it is built again before the next request is answered.
 
+use super::folder::Folder;
 use super::watch::Watch;
 use crate::http::forwarded::Counts;
 use crate::pace::Pace;
@@ -33,6 +34,8 @@ pub enum Mode {
 pub enum Steps {
     /// Nothing.
     Bare,
+    /// Nothing, and the view only sends files of a folder.
+    Files(Folder),
     /// Plain hooks: the view's result becomes a response between them.
     Hooks {
         before: Vec<Py<PyAny>>,
@@ -257,7 +260,8 @@ fn steps(spec: &Bound<'_, PyAny>) -> PyResult<Steps> {
         return Ok(Steps::Socket);
     }
     if spec.getattr("bare")?.is_truthy()? {
-        return Ok(Steps::Bare);
+        let folder = Folder::extract(&spec.getattr("folder")?)?;
+        return Ok(folder.map_or(Steps::Bare, Steps::Files));
     }
     if spec.getattr("hooks_only")?.is_truthy()? {
         return Ok(Steps::Hooks {

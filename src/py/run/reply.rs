@@ -2,7 +2,7 @@
 
 use super::pool::Pushing;
 use crate::buf::Payload;
-use crate::conn::{BY_REFERENCE, Conn, Shared};
+use crate::conn::{BY_REFERENCE, Conn, Parts, Shared};
 use crate::h1::ReplyLength;
 use crate::py::ffi;
 use pyo3::prelude::*;
@@ -35,6 +35,8 @@ pub enum Rest {
     Stream(Py<PyAny>, Option<u64>),
     /// The body is pushed by a pool thread.
     Pushed(Pushing, Option<u64>),
+    /// The body is a file's.
+    File(Box<Parts>),
 }
 
 /// A streamed answer whose head was sent.
@@ -130,6 +132,9 @@ impl Reply {
                     return Some(Begun::Pushed(flow));
                 }
                 drop(flow);
+            }
+            Rest::File(body) => {
+                conn.reply_parts(shared, self.status, reason, lines, fields, *body);
             }
         }
         None

@@ -1,6 +1,7 @@
 //! Response objects into replies: by their attributes where the class is the application's own stock one, else by
 //! what the dialect reads from them.
 
+use super::file::FileBody;
 use super::reply::{Reply, Rest};
 use crate::http::{is_field_name, is_field_value, reason_phrase};
 use crate::py::face::application::App;
@@ -198,6 +199,8 @@ pub fn from_rendered(rendered: &Bound<'_, PyAny>, reply: &mut Reply) -> PyResult
     }
     if let Ok(bytes) = body.cast::<PyBytes>() {
         reply.set_bytes(bytes);
+    } else if let Ok(file) = body.cast::<FileBody>() {
+        reply.rest = Rest::File(Box::new(file.get().take()?));
     } else {
         let silence: Option<f64> = match body.getattr_opt(intern!(body.py(), "silence"))? {
             Some(silence) => silence.extract()?,

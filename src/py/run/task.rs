@@ -285,10 +285,12 @@ fn create<'py>(py: Python<'py>, host: &LoopHost, start: &Start) -> PyResult<Boun
             intern!(py, "socket_dispatch_async"),
             (&start.app.object, state, socket),
         )?,
-        (Steps::Hooks { .. } | Steps::Full | Steps::Socket, None) => start.app.call(
-            intern!(py, "full_dispatch_async"),
-            (&start.app.object, state),
-        )?,
+        (Steps::Files(_) | Steps::Hooks { .. } | Steps::Full | Steps::Socket, None) => {
+            start.app.call(
+                intern!(py, "full_dispatch_async"),
+                (&start.app.object, state),
+            )?
+        }
     };
     if !coroutine.hasattr(intern!(py, "send"))? {
         return Err(PyTypeError::new_err(
@@ -331,7 +333,7 @@ fn finish(
             ),
             Err(error) => Some(Failed::InView(error)),
         },
-        Steps::Hooks { .. } | Steps::Full | Steps::Socket => result
+        Steps::Files(_) | Steps::Hooks { .. } | Steps::Full | Steps::Socket => result
             .and_then(|rendered| response::from_rendered(&rendered, reply))
             .err()
             .map(Failed::Unanswered),

@@ -47,6 +47,12 @@ def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
         response.response.on_close = response.close
         response.response.silence = _silence(response)
         return status, reason, list(headers), response.response
+    if response.direct_passthrough and state.method != "HEAD" and status not in (204, 304):
+        from .files import take_file  # most applications send none
+
+        file = take_file(response, headers.get("Content-Length"))
+        if file is not None:
+            return status, reason, list(headers), file
     pieces = response.get_app_iter(state.environ())
     # The server asks for one piece after the other.
     silence = _silence(response)

@@ -200,6 +200,8 @@ class NativeRequestContext(_OfRequest, RequestContext):
         if self.leave():
             self.app.do_teardown_request(exc)
             self.close_request()
+            if self._at_end:
+                self._tell_end(exc)
 
     def close_request(self) -> None:
         """Close the files that the request holds."""

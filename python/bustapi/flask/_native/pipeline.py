@@ -343,6 +343,8 @@ async def _end_request(app: Flask, context: RequestContext, error: BaseException
     close = getattr(context.request, "close", None)
     if close is not None:
         close()
+    if context._at_end:
+        context._tell_end(error)
 
 
 async def _end_app_context(app: Flask, error: BaseException | None) -> None:

@@ -18,6 +18,7 @@ from ..json.provider import DefaultJSONProvider
 from ..sessions import SecureCookieSessionInterface
 from ..wrappers import Request, Response
 from .answer import READ_BY, is_stock_response
+from .files import FILE_STEPS, folder, owner_of_files
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -193,7 +194,10 @@ def _describe(app: Flask, rule: t.Any) -> Spec:
     ):
         return Spec(view, mode, bare=False, hooks_only=False, automatic_options=automatic)
     bare = not hooks and _makes_plain_responses(app)
-    return Spec(view, mode, bare, True, before, after, teardown, automatic)
+    spec = Spec(view, mode, bare, True, before, after, teardown, automatic)
+    if bare and (owner := owner_of_files(app, view)) is not None:
+        spec = spec._replace(folder=folder(app, owner))
+    return spec
 
 
 def is_served_natively(app: Flask) -> bool:
@@ -363,8 +367,11 @@ def _handlers(app: Flask) -> Iterator[Callable[..., t.Any]]:
 
 
 def _watched(app: Flask) -> Iterator[tuple[type, str]]:
-    for name in (*_STOCK, *_PARTS):
+    for name in (*_STOCK, *_PARTS, *FILE_STEPS):
         yield type(app), name
+    for cls in {type(blueprint) for blueprint in app.blueprints.values()}:
+        for name in FILE_STEPS:
+            yield cls, name
     if "wsgi_app" in app.__dict__:
         yield ProxyFix, "__call__"
         yield ProxyFix, "_get_real_value"

@@ -6,6 +6,7 @@ import typing as t
 from collections import defaultdict
 from functools import update_wrapper
 
+from ...kernel.registry import Generation
 from .. import typing as ft
 from .scaffold import Scaffold, _endpoint_from_view_func, _sentinel, setupmethod
 
@@ -130,6 +131,18 @@ class Blueprint(Scaffold):
         self.url_values_defaults = {} if url_defaults is None else url_defaults
         self.cli_group = cli_group
         self._blueprints: list[tuple[Blueprint, dict[str, t.Any]]] = []
+        #: The counters of the applications that it is registered with: what it serves may be compiled into theirs.
+        self._counters: set[Generation] = set()
+
+    def __setattr__(self, name: str, value: t.Any) -> None:
+        super().__setattr__(name, value)
+        for counter in self.__dict__.get("_counters", ()):
+            counter.bump()
+
+    def __delattr__(self, name: str) -> None:
+        super().__delattr__(name)
+        for counter in self._counters:
+            counter.bump()
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_registered_once:
@@ -209,6 +222,7 @@ class Blueprint(Scaffold):
         first = all(known is not self for known in app.blueprints.values())
         app.blueprints[name] = self
         self._got_registered_once = True
+        self._counters.add(app.generation)
         state = self.make_setup_state(app, options, first)
 
         if self.has_static_folder:
