@@ -32,6 +32,7 @@ APP = """
 
     @app.get("/slow/<float:seconds>", execution="pool")
     def slow(seconds):
+        os.write(1, b"began\\n")
         time.sleep(seconds)
         return "slow"
 
@@ -62,6 +63,11 @@ def wait_for_workers(server: Server, count: int = 2) -> list[int]:
         # The lifeline's report comes after the handlers are in place.
         eventually(lambda pid=pid: has_handlers(pid), 20)  # type: ignore[misc]
     return workers
+
+
+def wait_until_all_answer(server: Server, workers: list[int]) -> None:
+    """A tracer has a handler of its own, which says nothing; an answer says that the worker serves."""
+    eventually(lambda: pids(server, 10) == set(workers), 20)
 
 
 def has_handlers(pid: int) -> bool:
@@ -113,9 +119,9 @@ def test_a_killed_worker_is_replaced_within_a_second(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_drains_every_worker(tmp_path: Path, number: int) -> None:
     with started(served(tmp_path), tmp_path) as server, ThreadPoolExecutor(8) as clients:
-        wait_for_workers(server)
-        under_way = [clients.submit(server.get, "/slow/0.6") for _ in range(8)]
-        time.sleep(0.3)
+        wait_until_all_answer(server, wait_for_workers(server))
+        under_way = [clients.submit(server.get, "/slow/1.0") for _ in range(8)]
+        eventually(lambda: server.output.count("began") == 8)
         server.send(number)
         assert [future.result() for future in under_way] == [(200, "slow")] * 8
         assert server.wait() == 0
@@ -124,9 +130,10 @@ def test_a_signal_drains_every_worker(tmp_path: Path, number: int) -> None:
 def test_a_second_signal_waits_for_nobody(tmp_path: Path) -> None:
     with started(served(tmp_path), tmp_path) as server:
         workers = wait_for_workers(server)
+        wait_until_all_answer(server, workers)
         with ThreadPoolExecutor(2) as clients:
             under_way = [clients.submit(server.get, "/slow/30.0") for _ in range(2)]
-            time.sleep(0.3)
+            eventually(lambda: server.output.count("began") == 2)
             server.send(signal.SIGTERM)
             time.sleep(0.3)
             begun = time.monotonic()
