@@ -35,7 +35,7 @@ times = Channel()
 @app.post("/plain")
 def plain():
     size = 0
-    while part := request.stream.read1(256 * 1024):
+    while part := request.stream.read1(64 * 1024):
         size += len(part)
     return {"size": size}
 

@@ -50,6 +50,8 @@ struct State {
     full: bool,
     /// A task waits: whoever brings news tells the service.
     awaited: bool,
+    /// Threads that wait: a wake-up is a system call.
+    waiting: usize,
 }
 
 /// Received bytes. Never empty.
@@ -140,7 +142,9 @@ impl Feed {
     }
 
     fn tell(&self, state: &mut State) -> bool {
-        self.changed.notify_all();
+        if state.waiting > 0 {
+            self.changed.notify_all();
+        }
         std::mem::take(&mut state.awaited)
     }
 
@@ -197,10 +201,12 @@ impl Feed {
     pub fn wait(&self) {
         let mut state = self.lock();
         while state.len == 0 && state.end.is_none() {
+            state.waiting += 1;
             state = self
                 .changed
                 .wait(state)
                 .unwrap_or_else(PoisonError::into_inner);
+            state.waiting -= 1;
         }
     }
 

@@ -507,6 +507,14 @@ impl Conn {
         self.close(shared);
     }
 
+    /// A streamed answer ends here without being complete. What was sent of it still goes out.
+    pub fn cut_stream(&mut self, shared: &mut Shared) {
+        if self.engine.ends_with_connection() {
+            return self.abort(shared);
+        }
+        self.close(shared);
+    }
+
     /// Whether a streamed answer may go on, or waits for the client to take what is there.
     #[must_use]
     pub fn has_room(&self, shared: &Shared) -> bool {

@@ -238,6 +238,68 @@ fn a_request_cut_off_is_never_handed_over() {
     assert_eq!(bench.conn.phase(), Phase::Closing);
 }
 
+/// A connection with a streamed answer under way, and its head sent.
+fn streaming() -> Bench {
+    let mut bench = Bench::new(Config::default());
+    let bytes = b"GET /e HTTP/1.1\r\nHost: x\r\n\r\n";
+    bench.arena.spare()[..bytes.len()].copy_from_slice(bytes);
+    let view = bench.arena.commit(bytes.len());
+    bench.conn.handle_bytes(view, &mut bench.shared);
+    bench.conn.take_request().unwrap();
+    let none = std::iter::empty();
+    bench
+        .conn
+        .begin_stream(&bench.shared, 200, None, b"", none, ReplyLength::Unknown);
+    bench.end_turn();
+    bench.sent.clear();
+    bench
+}
+
+#[test]
+fn a_silent_stream_of_events_gets_comments_and_a_busy_one_none() {
+    let second = std::time::Duration::from_secs(1);
+    let mut bench = streaming();
+    assert_eq!(bench.conn.event_beat(), None);
+    bench.conn.begin_events(second * 2);
+    assert_eq!(bench.conn.event_beat(), Some(second));
+    bench.conn.beat(&mut bench.shared);
+    bench.end_turn();
+    assert_eq!(bench.sent, b"", "the head was just sent");
+    for _ in 0..2 {
+        bench.conn.beat(&mut bench.shared);
+        bench.end_turn();
+    }
+    assert_eq!(bench.sent, b"3\r\n:\n\n\r\n".repeat(2));
+    bench.sent.clear();
+    bench.conn.stream(b"data: 1\n\n");
+    bench.conn.beat(&mut bench.shared);
+    bench.end_turn();
+    assert_eq!(bench.sent, b"9\r\ndata: 1\n\n\r\n");
+}
+
+#[test]
+fn a_server_that_stops_completes_streams_of_events_alone() {
+    let mut bench = streaming();
+    bench.conn.go_away();
+    assert_eq!(bench.conn.phase(), Phase::Streaming);
+    bench.conn.begin_events(std::time::Duration::from_secs(2));
+    bench.conn.go_away();
+    bench.end_turn();
+    assert_eq!(bench.sent, b"0\r\n\r\n");
+    assert_eq!(bench.conn.phase(), Phase::Closing);
+    assert!(bench.conn.has_open_stream(), "its source is to hear of it");
+}
+
+#[test]
+fn a_stream_that_is_cut_short_sends_what_it_has_and_no_end() {
+    let mut bench = streaming();
+    bench.conn.stream(b"some");
+    bench.conn.cut_stream(&mut bench.shared);
+    bench.end_turn();
+    assert_eq!(bench.sent, b"4\r\nsome\r\n");
+    assert_eq!(bench.conn.phase(), Phase::Closing);
+}
+
 proptest! {
     #[test]
     fn random_pieces_get_the_same_answers(cuts in proptest::collection::vec(1..PIPELINE.len(), 0..12)) {

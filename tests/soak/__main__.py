@@ -7,6 +7,9 @@
 3. stop: SIGTERM with requests under way and waiting: all are answered, the exit code is 0;
 4. kill: a worker killed with -9 is replaced within a second, and its accept queue is answered.
 
+`--departures SECS` does something else: clients go at random points of every kind of request for so long, and no view,
+generator, task, thread or descriptor may be left.
+
 Linux only (it reads /proc). Exits with 1 when a bound does not hold.
 """
 
@@ -25,6 +28,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import departures
 from traffic import GET, Client, Traffic, Wrong, check, keep_alive
 
 APP = Path(__file__).resolve().parent.parent / "python" / "apps" / "probe_app.py"
@@ -265,12 +269,17 @@ def main() -> int:
     parser.add_argument("--growth", type=float, default=1.0, help="most MB of growth after the warm-up (1)")
     parser.add_argument("--workers", type=int, default=1, help="processes under load (1)")
     parser.add_argument("--threads", type=int, default=1, help="reactors under load (1)")
+    parser.add_argument("--departures", type=float, metavar="SECS", help="only: clients that go, for so long")
     given = parser.parse_args()
     if not sys.platform.startswith("linux"):
         parser.error("needs Linux")
     report = Report()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        if given.departures is not None:
+            for line in departures.run(folder, given.departures, given.threads):
+                report.line(*line)
+            return int(report.failed)
         load(folder, report, given.secs, given.growth, workers=given.workers, threads=given.threads)
         full(folder, report)
         stop(folder, report)

@@ -97,9 +97,10 @@ class AsyncPieces:
         complete = False
         try:
             async for piece in self._source:
-                taken = loop.create_future()
-                sink.push(piece.encode() if isinstance(piece, str) else bytes(piece), taken)
-                await taken
+                if not sink.push(piece.encode() if isinstance(piece, str) else bytes(piece)):
+                    taken = loop.create_future()
+                    if sink.wait(taken):
+                        await taken
             complete = True
         except Exception:
             import logging

@@ -198,7 +198,7 @@ impl PyService {
             conn.end_stream(shared);
             batch.advance(key);
         } else {
-            conn.abort(shared);
+            conn.cut_stream(shared);
         }
     }
 

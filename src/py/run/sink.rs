@@ -21,8 +21,16 @@ pub struct Sink {
     stand: Mutex<Stand>,
 }
 
+/// Bytes that can be on their way to the connection before the task has to wait for it.
+const AHEAD: usize = 4 * 1024;
+
+/// What a piece counts at the least: there are not many small ones either.
+const LEAST: usize = 512;
+
 #[derive(Default)]
 struct Stand {
+    /// Bytes sent since the connection last had room.
+    flying: usize,
     /// What the task waits on until the piece was taken.
     taken: Option<Py<PyAny>>,
     /// Cancels the task.
@@ -32,14 +40,29 @@ struct Stand {
 
 #[pymethods]
 impl Sink {
-    /// Sends a piece; `taken`, a future of the loop, is done when there is room for another.
-    fn push(&self, data: Vec<u8>, taken: Py<PyAny>) {
-        self.lock().taken = Some(taken);
+    /// Sends a piece; `False`: the next has to `wait`.
+    fn push(&self, data: &[u8]) -> bool {
+        let has_room = {
+            let mut stand = self.lock();
+            stand.flying += data.len().max(LEAST);
+            stand.flying < AHEAD
+        };
         self.mailbox.send(Message::Piece {
             key: self.key,
             ticket: self.ticket,
-            data,
+            data: data.to_vec(),
         });
+        has_room
+    }
+
+    /// `taken`, a future of the loop, is done when there is room for another piece. `False`: there is.
+    fn wait(&self, taken: Py<PyAny>) -> bool {
+        let mut stand = self.lock();
+        if stand.flying < AHEAD {
+            return false;
+        }
+        stand.taken = Some(taken);
+        true
     }
 
     /// Ends the answer; without `complete` so that the client can tell.
@@ -70,7 +93,11 @@ impl Sink {
 
     /// There is room for another piece.
     pub fn taken(&self, py: Python<'_>, host: &LoopHost) {
-        let taken = self.lock().taken.take();
+        let taken = {
+            let mut stand = self.lock();
+            stand.flying = 0;
+            stand.taken.take()
+        };
         if let Some(taken) = taken {
             let called = py
                 .import("bustapi.kernel.pieces")

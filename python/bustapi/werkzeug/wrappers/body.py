@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from ..._core import BodyLost, BodyStream
 
 #: Bytes of a chunk at most.
-CHUNK = 256 * 1024
+CHUNK = 64 * 1024
 
 _BY_STATUS: dict[int | None, type[HTTPException]] = {
     None: ClientDisconnected,
