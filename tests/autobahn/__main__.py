@@ -125,7 +125,7 @@ def main() -> int:
 
     program = install(options.venv, options.python)
     if program is None:
-        print("the suite cannot be installed: it needs python2.7 with virtualenv")
+        print("skipped: the suite cannot be installed here (it needs python2.7 and the package index)")
         return 3
     # Group 9 sends messages of 16 MiB.
     limits = {"websocket_max_message": 32 * 1024 * 1024, "websocket_compression": options.mode}
