@@ -10,33 +10,7 @@ from __future__ import annotations
 import typing as t
 from collections import defaultdict
 
-if t.TYPE_CHECKING:
-
-    class Generation:
-        """A counter of changes."""
-
-        value: int
-
-        def bump(self) -> None:
-            """Count one more change."""
-
-else:
-    try:
-        from .._core import Generation
-    except ImportError:
-
-        class Generation:
-            """A counter of changes; the native one has the same interface."""
-
-            __slots__ = ("value",)
-
-            def __init__(self) -> None:
-                self.value = 0
-
-            def bump(self) -> None:
-                """Count one more change."""
-                self.value += 1
-
+from .._core import Generation as Generation
 
 K = t.TypeVar("K")
 V = t.TypeVar("V")

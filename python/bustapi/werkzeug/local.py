@@ -150,8 +150,8 @@ def _resolver(local: t.Any, name: str | None, message: str) -> t.Callable[[], t.
     pick = None if name is None else operator.attrgetter(name)
     if isinstance(local, ContextVar):
         get = local.get
-        if Resolver is not None and name is not None and "." not in name:
-            return Resolver(local, name, message)  # type: ignore[no-any-return]
+        if name is not None and "." not in name:
+            return Resolver(local, name, message)
 
         def current() -> t.Any:
             try:

@@ -9,17 +9,12 @@ from __future__ import annotations
 import typing as t
 import weakref
 
+from ..._core import json_dumps as _json_dumps
+from ..._core import json_loads as _json_loads
+
 if t.TYPE_CHECKING:
     from ...werkzeug.sansio.response import Response
     from ..sansio.app import App
-
-_json_dumps: t.Callable[..., bytes] | None
-_json_loads: t.Callable[[t.Any], t.Any] | None
-try:
-    from ..._core import json_dumps as _json_dumps
-    from ..._core import json_loads as _json_loads
-except ImportError:  # the package without its native part: read by tools, say
-    _json_dumps = _json_loads = None
 
 
 class JSONProvider:
@@ -166,7 +161,7 @@ class DefaultJSONProvider(JSONProvider):
             s: The text; bytes in UTF-8, UTF-16 or UTF-32.
             kwargs: For `json.loads`.
         """
-        if _json_loads is not None and not kwargs and type(s) in (bytes, str):
+        if not kwargs and type(s) in (bytes, str):
             return _json_loads(s)
         import json
 
@@ -186,7 +181,7 @@ class DefaultJSONProvider(JSONProvider):
         app = self._app
         indented = app.debug if self.compact is None else not self.compact
         body: str | bytes
-        if _json_dumps is not None and self._stock_dumps():
+        if self._stock_dumps():
             default = self.default
             body = _json_dumps(
                 value,
