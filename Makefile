@@ -125,6 +125,7 @@ bench: $(BIN)/maturin
 # Flask's features beside Flask on gunicorn, which is installed into an environment of the benchmark's own.
 bench-flask: $(BIN)/maturin
 	$(BIN)/maturin develop --quiet --release
+	$(BIN)/python benches/flask_face/turns.py
 	$(BIN)/python benches/flask_face/run.py $(BENCH_ARGS)
 
 soak: $(BIN)/maturin

@@ -16,6 +16,7 @@ from ..werkzeug.datastructures import ImmutableDict
 from ..werkzeug.exceptions import BadHost
 from ..werkzeug.routing import BuildError
 from ..werkzeug.wsgi import get_host
+from . import helpers as _helpers
 from ._dispatch import Dispatch
 from .blueprints import _default_max_age, _open_resource, _send_static_file
 from .ctx import AppContext, RequestContext
@@ -520,3 +521,7 @@ def _relative(endpoint: str, request: Request) -> str:
     """The name of an endpoint that begins with a dot, in the blueprint of a request."""
     blueprint = request.blueprint
     return endpoint[1:] if blueprint is None else f"{blueprint}{endpoint}"
+
+
+_helpers._stock_url_for = Flask.url_for
+_helpers._stock_defaults = Flask.inject_url_defaults

@@ -7,6 +7,7 @@ import sys
 import typing as t
 from functools import cache, update_wrapper
 
+from ..kernel.context import RequestState as _RequestState
 from ..kernel.context import current as _current
 from ..werkzeug import utils as _utils
 from ..werkzeug.exceptions import abort as _abort
@@ -91,6 +92,11 @@ def make_response(*args: t.Any) -> Response:
     return current_app.make_response(args[0] if len(args) == 1 else args)
 
 
+# Set by the module of the application's class.
+_stock_url_for: t.Any = None
+_stock_defaults: t.Any = None
+
+
 def url_for(
     endpoint: str,
     *,
@@ -105,6 +111,19 @@ def url_for(
     # Without the proxy's own look-up, which is a fifth of the whole.
     app = current_app if context is None else context.app
     if _anchor is None and _method is None and _scheme is None and _external is None:
+        if type(context) is _RequestState and endpoint[:1] != "." and not app.url_default_functions:
+            cls, own = type(app), app.__dict__
+            if (
+                cls.url_for is _stock_url_for
+                and cls.inject_url_defaults is _stock_defaults
+                and "url_for" not in own
+                and "inject_url_defaults" not in own
+            ):
+                # What `Flask.url_for` comes to, without its call and the copy of the values.
+                prefix = context.url_prefix
+                path = None if prefix is None else app.url_map.quick_path(endpoint, values)
+                if path is not None:
+                    return f"{prefix}/{path}"
         return app.url_for(endpoint, **values)
     return app.url_for(
         endpoint, _anchor=_anchor, _method=_method, _scheme=_scheme, _external=_external, **values
