@@ -1,6 +1,6 @@
 //! Answers that are streams of events (WHATWG HTML, server-sent events): what the connection does for them by itself.
 
-use super::{Conn, Phase};
+use super::{Conn, Phase, Shared};
 use crate::buf::Inbox;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ pub(super) struct Beat {
 
 impl Conn {
     /// The stream that was begun is one of events, each of them one piece: silence for `silence` is broken by a comment.
-    pub fn begin_events(&mut self, silence: Duration) {
+    pub fn begin_events(&mut self, shared: &Shared, silence: Duration) {
         if self.phase == Phase::Streaming {
             // Half of it: the beat that ends a silence is the second one at the latest.
             let every = silence / 2;
@@ -25,6 +25,10 @@ impl Conn {
                 every,
                 active: true,
             }));
+            if shared.draining {
+                // A client that came back on a connection that was still open would hold the server up.
+                self.end_events();
+            }
         }
     }
 

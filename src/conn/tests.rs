@@ -260,7 +260,7 @@ fn a_silent_stream_of_events_gets_comments_and_a_busy_one_none() {
     let second = std::time::Duration::from_secs(1);
     let mut bench = streaming();
     assert_eq!(bench.conn.event_beat(), None);
-    bench.conn.begin_events(second * 2);
+    bench.conn.begin_events(&bench.shared, second * 2);
     assert_eq!(bench.conn.event_beat(), Some(second));
     bench.conn.beat(&mut bench.shared);
     bench.end_turn();
@@ -282,12 +282,18 @@ fn a_server_that_stops_completes_streams_of_events_alone() {
     let mut bench = streaming();
     bench.conn.go_away();
     assert_eq!(bench.conn.phase(), Phase::Streaming);
-    bench.conn.begin_events(std::time::Duration::from_secs(2));
+    let silence = std::time::Duration::from_secs(2);
+    bench.conn.begin_events(&bench.shared, silence);
     bench.conn.go_away();
-    bench.end_turn();
-    assert_eq!(bench.sent, b"0\r\n\r\n");
-    assert_eq!(bench.conn.phase(), Phase::Closing);
-    assert!(bench.conn.has_open_stream(), "its source is to hear of it");
+    let mut late = streaming();
+    late.shared.draining = true;
+    late.conn.begin_events(&late.shared, silence);
+    for mut bench in [bench, late] {
+        bench.end_turn();
+        assert_eq!(bench.sent, b"0\r\n\r\n");
+        assert_eq!(bench.conn.phase(), Phase::Closing);
+        assert!(bench.conn.has_open_stream(), "its source is to hear of it");
+    }
 }
 
 #[test]

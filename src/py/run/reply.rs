@@ -119,7 +119,7 @@ impl Reply {
                 let length = length.map_or(ReplyLength::Unknown, ReplyLength::Known);
                 let begun = conn.begin_stream(shared, self.status, reason, lines, fields, length);
                 if begun {
-                    begin_events(conn, self.silence);
+                    begin_events(conn, shared, self.silence);
                     conn.stream(&self.body);
                     return Some(Begun::Pull(iterator));
                 }
@@ -128,7 +128,7 @@ impl Reply {
             Rest::Pushed(flow, length) => {
                 let length = length.map_or(ReplyLength::Unknown, ReplyLength::Known);
                 if conn.begin_stream(shared, self.status, reason, lines, fields, length) {
-                    begin_events(conn, self.silence);
+                    begin_events(conn, shared, self.silence);
                     return Some(Begun::Pushed(flow));
                 }
                 drop(flow);
@@ -141,9 +141,9 @@ impl Reply {
     }
 }
 
-fn begin_events(conn: &mut Conn, silence: Option<Duration>) {
+fn begin_events(conn: &mut Conn, shared: &Shared, silence: Option<Duration>) {
     if let Some(silence) = silence {
-        conn.begin_events(silence);
+        conn.begin_events(shared, silence);
     }
 }
 
