@@ -67,7 +67,8 @@ def main(arguments: list[str]) -> int:
     failed = []
     building = threading.Lock()
     with (
-        tempfile.TemporaryDirectory(prefix="bustapi-versions-") as folder,
+        # The name is short, for sockets in it, and not the package's, for tests that look for that in paths.
+        tempfile.TemporaryDirectory(prefix="suites-") as folder,
         ThreadPoolExecutor(max(1, options.lanes)) as lanes,
     ):
         under_way = {
@@ -108,7 +109,7 @@ def judge(
                 python = prepare(interpreter, folder, output)
             # What loads a server says nothing about the interpreter, nor does what is marked so: `make test` runs it.
             # Folders that two suites at a time would both write to are this suite's own.
-            own = [f"--basetemp={folder / 'tmp'}", "-o", f"cache_dir={folder / 'cache'}"]
+            own = [f"--basetemp={folder / 't'}", "-o", f"cache_dir={folder / 'cache'}"]
             run(python, "-m", "pytest", "-m", "not load and not once", *own, *pytest_args, output=output)
         except (subprocess.CalledProcessError, OSError, ValueError) as error:
             passed = False
