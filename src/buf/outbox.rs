@@ -119,11 +119,8 @@ impl Outbox {
             let offered = self.len().min(bound);
             let written = if self.rest.is_empty() {
                 sink.write(&self.front[self.sent..][..offered])
-            } else if let Some(part) = self.file_in_front() {
-                let most = (part.len - self.rest_sent).min(bound);
-                sink.send_file(&part.file, part.offset + self.rest_sent as u64, most)
             } else {
-                self.write_vectored(sink, bound)
+                self.write_rest(sink, bound)
             };
             match written {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
@@ -175,6 +172,16 @@ impl Outbox {
                 finished.push(payload);
             }
         }
+    }
+
+    // Out of line: most answers are in `front` as a whole.
+    #[inline(never)]
+    fn write_rest(&self, sink: &mut impl Sink, bound: usize) -> io::Result<usize> {
+        if let Some(part) = self.file_in_front() {
+            let most = (part.len - self.rest_sent).min(bound);
+            return sink.send_file(&part.file, part.offset + self.rest_sent as u64, most);
+        }
+        self.write_vectored(sink, bound)
     }
 
     /// The part of a file that is to be sent next.

@@ -434,6 +434,8 @@ impl Conn {
     }
 
     /// Answers the request with parts of files and what is between them.
+    #[cold]
+    #[inline(never)]
     pub fn reply_parts<'a>(
         &mut self,
         shared: &mut Shared,

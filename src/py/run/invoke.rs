@@ -61,6 +61,7 @@ pub fn run(
 }
 
 /// A static file, from the folder or through the view.
+#[cold]
 #[inline(never)]
 fn send_file(
     py: Python<'_>,
