@@ -91,6 +91,8 @@ pub struct Conn {
     requests: u32,
     /// A streamed answer was begun and not completed: its source has to hear of the connection's end.
     streaming: bool,
+    /// Whoever makes the streamed answer waits until the connection has room.
+    stalled: bool,
     /// The last answer ends with the connection and is cut short: only a reset tells the client.
     reset: bool,
     /// The service is told when the connection goes.
@@ -124,6 +126,7 @@ impl Conn {
             read_closed: false,
             requests: 0,
             streaming: false,
+            stalled: false,
             reset: false,
             followed: false,
             upgraded: None,
@@ -480,6 +483,8 @@ impl Conn {
         }
         self.phase = Phase::Streaming;
         self.streaming = true;
+        // The first piece is asked for as any other is that waited.
+        self.stalled = true;
         true
     }
 

@@ -297,6 +297,23 @@ fn a_server_that_stops_completes_streams_of_events_alone() {
 }
 
 #[test]
+fn a_stream_goes_on_only_where_its_source_waits_for_room() {
+    let mut bench = streaming();
+    assert!(bench.conn.take_room(&bench.shared));
+    assert!(
+        !bench.conn.take_room(&bench.shared),
+        "an idle stream is left alone"
+    );
+    bench
+        .conn
+        .stream(&vec![b'x'; bench.shared.config.max_outbox + 1]);
+    bench.conn.want_room();
+    assert!(!bench.conn.take_room(&bench.shared));
+    bench.end_turn();
+    assert!(bench.conn.take_room(&bench.shared));
+}
+
+#[test]
 fn a_stream_that_is_cut_short_sends_what_it_has_and_no_end() {
     let mut bench = streaming();
     bench.conn.stream(b"some");

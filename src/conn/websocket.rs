@@ -181,17 +181,21 @@ impl Conn {
 
     /// Asks to be told when the outbox has room again.
     pub fn want_room(&mut self) {
-        if let Some(upgraded) = &mut self.upgraded {
-            upgraded.wants_room = true;
+        match &mut self.upgraded {
+            Some(upgraded) => upgraded.wants_room = true,
+            None => self.stalled = true,
         }
     }
 
     /// There is room that was asked for.
     pub(crate) fn take_room(&mut self, shared: &Shared) -> bool {
-        let has_room = self.has_room(shared);
-        self.upgraded
-            .as_mut()
-            .is_some_and(|upgraded| has_room && std::mem::take(&mut upgraded.wants_room))
+        if !self.has_room(shared) {
+            return false;
+        }
+        match &mut self.upgraded {
+            Some(upgraded) => std::mem::take(&mut upgraded.wants_room),
+            None => std::mem::take(&mut self.stalled),
+        }
     }
 
     /// How long to wait for the next beat, if that was not asked since it changed; `Some(None)`: for ever.

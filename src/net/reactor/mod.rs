@@ -499,7 +499,7 @@ impl<S: Service> Reactor<S> {
         conn.outbox.release(&mut self.shared.buffers);
         conn.settle();
         if matches!(conn.phase(), Phase::Streaming | Phase::WebSocket)
-            && may_resume(conn, &self.shared)
+            && conn.take_room(&self.shared)
         {
             self.resumable.push(key);
         }
@@ -568,14 +568,6 @@ impl<S: Service> Reactor<S> {
 impl<S: Service> AsRawFd for Reactor<S> {
     fn as_raw_fd(&self) -> RawFd {
         self.poll.as_raw_fd()
-    }
-}
-
-/// Whether the service may send more on the connection, and waits for that.
-fn may_resume(conn: &mut Conn, shared: &Shared) -> bool {
-    match conn.phase() {
-        Phase::WebSocket => conn.take_room(shared),
-        _ => conn.has_room(shared),
     }
 }
 

@@ -145,16 +145,21 @@ impl PyService {
             ),
             Some(Stream::Pool(flow)) => {
                 if let Some((conn, shared)) = batch.conn(key) {
-                    flow.taken(conn.has_room(shared));
+                    let has_room = conn.has_room(shared);
+                    if !has_room {
+                        conn.want_room();
+                    }
+                    flow.taken(has_room);
                 }
                 return;
             }
             Some(Stream::Task(sink)) => {
-                if let Some((conn, shared)) = batch.conn(key)
-                    && conn.has_room(shared)
-                    && let Some(host) = &self.host
-                {
-                    sink.get().taken(py, host);
+                if let (Some((conn, shared)), Some(host)) = (batch.conn(key), &self.host) {
+                    if conn.has_room(shared) {
+                        sink.get().taken(py, host);
+                    } else {
+                        conn.want_room();
+                    }
                 }
                 return;
             }
@@ -172,6 +177,7 @@ impl PyService {
                 Ok(Piece::Data(data)) => {
                     conn.stream(&data);
                     if !conn.has_room(shared) {
+                        conn.want_room();
                         return;
                     }
                 }
@@ -187,6 +193,10 @@ impl PyService {
                     return self.end_stream(batch, key, false);
                 }
             }
+        }
+        // The rest comes with the next turn.
+        if let Some((conn, _)) = batch.conn(key) {
+            conn.want_room();
         }
     }
 
