@@ -207,7 +207,10 @@ def _is_not_modified(response: Response, environ: dict[str, t.Any]) -> bool:
 
 
 def _is_range_wanted(response: Response, environ: dict[str, t.Any]) -> bool:
-    if not response.content_length or not environ.get("HTTP_RANGE", "").startswith("bytes="):
+    # Ranges are of GET alone, and the names of their units in any case (RFC 9110 14.1, 14.2).
+    if not response.content_length or environ["REQUEST_METHOD"] != "GET":
+        return False
+    if environ.get("HTTP_RANGE", "").partition("=")[0].lower() != "bytes":
         return False
     if "HTTP_IF_RANGE" not in environ:
         return True
@@ -264,21 +267,25 @@ def parse_ranges(value: str, length: int) -> list[tuple[int, int]] | None:
         first, dash, last = part.strip(" \t").partition("-")
         if not dash or not all(not text or (text.isascii() and text.isdigit()) for text in (first, last)):
             return None
-        if len(first) > 19 or len(last) > 19:
-            return None
         if not first:
             if not last:
                 return None
-            start, stop = max(0, length - int(last)), length
+            start, stop = max(0, length - _number(last)), length
         else:
-            start, stop = int(first), min(int(last) + 1 if last else length, length)
-            if last and int(last) < start:
+            start, stop = _number(first), min(_number(last) + 1 if last else length, length)
+            if last and _number(last) < start:
                 return None
         if start < min(stop, length):
             found.append((start, stop))
     if len(asked) > _RANGES or (len(found) > 1 and sum(stop - start for start, stop in found) > length):
         return None
     return found
+
+
+def _number(digits: str) -> int:
+    """Return a number, or one past the end of any file: there may be thousands of digits."""
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) < 20 else 10**20
 
 
 class Multipart:

@@ -110,7 +110,7 @@ impl Folder {
         // Of a range with such a condition applications differ in which comes first.
         if this.concerns_response()
             || conditions.unusual
-            || conditions.range.is_some() && has_date_or_tag
+            || conditions.range.is_some() && (is_head || has_date_or_tag)
         {
             return Ok(false);
         }

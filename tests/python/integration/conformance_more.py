@@ -446,9 +446,8 @@ case(
     "open",
     shows=(b"Content-Range: bytes */10\r\n",),
 )
-# The RFC has it ignored; Flask's static files answer so, and ours are to be the same.
-case("9110 14.2", "a unit nobody knows", file(b"Range: lines=1-2"), 416, "open")
-case("9110 14.1", "a thousand ranges", file(b"Range: bytes=" + b",".join([b"0-1"] * 1000)), 416, "open")
+case("9110 14.2", "a unit nobody knows", file(b"Range: lines=1-2"), 200, "open")
+case("9110 14.1", "a thousand ranges", file(b"Range: bytes=" + b",".join([b"0-1"] * 1000)), 200, "open")
 case(
     "9110 13.1.5",
     "If-Range of another",
