@@ -5,9 +5,10 @@ from __future__ import annotations
 import typing as t
 from collections.abc import MutableMapping
 
+from .._core import json_loads as _json_loads
 from ..kernel.signing import cookie_signer, timestamp
 from ..werkzeug.datastructures import CallbackDict
-from .json.provider import DefaultJSONProvider, _json_loads
+from .json.provider import DefaultJSONProvider
 from .json.tag import TaggedJSONSerializer
 
 if t.TYPE_CHECKING:
@@ -251,7 +252,7 @@ class SecureCookieSessionInterface(SessionInterface):
             octets = state.session_content(signer, timestamp(), reader.max_age)
             if octets is None:
                 return self.session_class()
-            if reader.is_cached and _json_loads is not None and octets[:1] == b"{" and b'" ' not in octets:
+            if reader.is_cached and octets[:1] == b"{" and b'" ' not in octets:
                 # No tag and nothing compressed.
                 try:
                     return self.session_class(_json_loads(octets))
