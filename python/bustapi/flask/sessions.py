@@ -5,10 +5,9 @@ from __future__ import annotations
 import typing as t
 from collections.abc import MutableMapping
 
-from .._core import json_loads as _json_loads
 from ..kernel.signing import cookie_signer, timestamp
 from ..werkzeug.datastructures import CallbackDict
-from .json.provider import DefaultJSONProvider
+from .json.provider import DefaultJSONProvider, _read_json
 from .json.tag import TaggedJSONSerializer
 
 if t.TYPE_CHECKING:
@@ -255,7 +254,7 @@ class SecureCookieSessionInterface(SessionInterface):
             if reader.is_cached and octets[:1] == b"{" and b'" ' not in octets:
                 # No tag and nothing compressed.
                 try:
-                    return self.session_class(_json_loads(octets))
+                    return self.session_class(_read_json(octets))
                 except ValueError:
                     pass
             content = self._content(octets, app)

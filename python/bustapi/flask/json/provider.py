@@ -10,11 +10,14 @@ import typing as t
 import weakref
 
 from ..._core import json_dumps as _json_dumps
-from ..._core import json_loads as _json_loads
+from ..._core import json_loads
 
 if t.TYPE_CHECKING:
     from ...werkzeug.sansio.response import Response
     from ..sansio.app import App
+
+#: Reads a document: the sessions, whose content is one, do so as well.
+_read_json = json_loads
 
 
 class JSONProvider:
@@ -162,7 +165,7 @@ class DefaultJSONProvider(JSONProvider):
             kwargs: For `json.loads`.
         """
         if not kwargs and type(s) in (bytes, str):
-            return _json_loads(s)
+            return _read_json(s)
         import json
 
         return json.loads(s, **kwargs)
