@@ -30,11 +30,11 @@ fuzz_target!(|input: &str| {
     match &outcome {
         Outcome::Match(id) => assert_eq!(router.variables(*id).count(), captures.values().len()),
         Outcome::Redirect(better) => {
-            assert_ne!(better, path);
             let mut captures = Captures::default();
             let again = router.find(Some(domain), better, method, false, &mut captures);
             // Leading slashes count as one: a rule whose first variable may be empty asks for what cannot be.
-            assert!(again != outcome || better.starts_with("//"), "redirects to itself");
+            let is_possible = !better.starts_with("//");
+            assert!(!is_possible || better != path && again != outcome, "redirects to itself");
         }
         Outcome::MethodNotAllowed => assert!(router.allowed(&captures).count() > 0),
         _ => {}
