@@ -257,12 +257,12 @@ class MultiPartParser:
             # With the dataclasses it is made of, the decoder is a tenth of what a start-up imports.
             from .sansio.multipart import File
 
-            headers = Headers(fields)
+            headers = Headers._of_fields(fields)
             target = self.start_file_streaming(File(name, filename, headers), content_length)
             return name, filename, (headers, target), target.write
 
         def charset_of(fields: list[tuple[str, str]]) -> str:
-            return self.get_part_charset(Headers(fields))
+            return self.get_part_charset(Headers._of_fields(fields))
 
         # What is in memory is read where it is, unless a subclass may read otherwise.
         source: t.Any = stream.getvalue() if type(stream) is BytesIO else getattr(stream, "received", None)

@@ -36,6 +36,13 @@ class Headers:
         if defaults is not None:
             self.extend(defaults)
 
+    @classmethod
+    def _of_fields(cls, fields: cabc.Iterable[tuple[str, str]]) -> te.Self:
+        """Make one of fields as they are: copied, or received, where a value may hold a NUL as on Werkzeug."""
+        headers = cls()
+        headers._list.extend(fields)
+        return headers
+
     # Reading
 
     def _get_key(self, key: str) -> str:
@@ -61,7 +68,7 @@ class Headers:
             return self._get_key(key)
         if isinstance(key, int):
             return self._list[key]
-        return self.__class__(self._list[key])
+        return self._of_fields(self._list[key])
 
     def get(self, key: str, default: t.Any = None, type: t.Callable[[str], t.Any] | None = None) -> t.Any:
         """Return a field's first value.
@@ -119,7 +126,7 @@ class Headers:
 
     def copy(self) -> te.Self:
         """Return a copy."""
-        return self.__class__(self._list)
+        return self._of_fields(self._list)
 
     def __contains__(self, key: object) -> bool:
         try:

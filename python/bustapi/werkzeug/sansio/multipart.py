@@ -221,13 +221,13 @@ class MultipartDecoder:
     }
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
-        headers = Headers()
+        fields: list[tuple[str, str]] = []
         for line in HEADER_CONTINUATION_RE.sub(b" ", data).splitlines():
             text = line.strip(b" \t").decode()
             if text:
                 name, _, value = text.partition(":")
-                headers.add(name.strip(" \t"), value.strip(" \t"))
-        return headers
+                fields.append((name.strip(" \t"), value.strip(" \t")))
+        return Headers._of_fields(fields)
 
     def _last_partial_boundary_index(self, start: int) -> int:
         """Return where in the buffer a delimiter may begin that has not fully arrived: at one of its last line breaks.
