@@ -101,13 +101,17 @@ def write(outcomes: Outcomes, page: Path) -> int:
     if unknown:
         print(f"in no area: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 1
-    text = page.read_text()
-    before, mark, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        print(f"{page} has not both of {BEGIN} and {END}", file=sys.stderr)
+    return put(page, BEGIN, END, table(outcomes))
+
+
+def put(page: Path, begin: str, end: str, lines: Iterable[str]) -> int:
+    """Replace what stands between two marks of a page; 1 if it has not both of them."""
+    before, found, rest = page.read_text().partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        print(f"{page} has not both of {begin} and {end}", file=sys.stderr)
         return 1
-    page.write_text(before + BEGIN + "\n\n" + "\n".join(table(outcomes)) + "\n\n" + END + after)
+    page.write_text(before + begin + "\n\n" + "\n".join(lines) + "\n\n" + end + after)
     return 0
 
 

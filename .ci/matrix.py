@@ -12,6 +12,8 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
+from areas import put
+
 BEGIN, END = "<!-- results: make matrix -->", "<!-- end of results -->"
 #: Test, and the distribution that it is about.
 TESTS = {
@@ -41,14 +43,7 @@ def main(tests: Path, suites: Path, page: Path) -> int:
         cells = [outcome(outcomes, name, order) for order in ORDERS]
         own = [score(scores.get(name, {}).get(mode)) for mode in ("alias", "bridge", "takeover")]
         lines.append(f"| {name} | {versions.get(name, '')} | {' | '.join([*cells, *own])} |")
-    text = page.read_text()
-    before, mark, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not mark or not end:
-        print(f"{page} has not both of {BEGIN} and {END}", file=sys.stderr)
-        return 1
-    page.write_text(before + BEGIN + "\n\n" + "\n".join(lines) + "\n\n" + END + after)
-    return 0
+    return put(page, BEGIN, END, lines)
 
 
 def read_tests(path: Path) -> tuple[dict[tuple[str, str], str], dict[str, str]]:

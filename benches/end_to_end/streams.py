@@ -54,25 +54,23 @@ async def channel():
                 yield str(number)
     return EventStream(each())
 
+async def seconds():
+    number = 0
+    while True:
+        await asyncio.sleep(1)
+        number += 1
+        yield str(number)
+
 @app.get("/sleep")
 async def sleep():
-    async def each():
-        number = 0
-        while True:
-            await asyncio.sleep(1)
-            number += 1
-            yield str(number)
-    return EventStream(each())
+    return EventStream(seconds())
 
 ticking = []
 
 @app.get("/start")
 async def start():
     async def tick():
-        number = 0
-        while True:
-            await asyncio.sleep(1)
-            number += 1
+        async for number in seconds():
             times.publish(number)
     ticking.append(asyncio.ensure_future(tick()))
     return ""

@@ -56,7 +56,7 @@ fuzz_target!(|data: &[u8]| {
             4 => {
                 if conn.take_request().is_some() && conn.begin_stream(&shared, 200, None, b"", std::iter::empty(), ReplyLength::Unknown) {
                     conn.stream(b"piece");
-                    conn.end_stream(&shared);
+                    conn.end_stream();
                     let _ = conn.advance(&mut shared);
                 }
             }

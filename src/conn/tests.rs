@@ -1,8 +1,9 @@
 //! Connections without sockets: bytes in, bytes out.
 
 use super::*;
-use crate::buf::{Arena, Budget};
+use crate::buf::{Arena, Budget, Segment};
 use crate::config::Config;
+use crate::h1::ReplyLength;
 use proptest::prelude::*;
 use std::net::{Ipv4Addr, SocketAddr};
 

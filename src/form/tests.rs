@@ -1,36 +1,11 @@
 use super::{Decoder, Disposition, Error, Event, pairs};
 use proptest::prelude::*;
 
-/// What a body was found to hold.
-type Parts = Vec<(Vec<(String, String)>, Vec<u8>, bool)>;
+mod reading;
 
-/// Reads a body that arrives in pieces: its parts, each with whether its end was seen, and whether the body's was.
-fn read(boundary: &[u8], pieces: &[&[u8]]) -> Result<(Parts, bool), Error> {
-    let mut decoder = Decoder::new(boundary, Some(50));
-    let (mut inbox, mut parts) = (Vec::new(), Parts::new());
-    for piece in pieces {
-        inbox.extend_from_slice(piece);
-        loop {
-            let step = decoder.handle(&inbox)?;
-            let is_done = matches!(step.event, Event::Incomplete | Event::End);
-            match step.event {
-                Event::Part(head) => parts.push((head.fields, Vec::new(), false)),
-                Event::Data { bytes, last } => {
-                    let part = parts.last_mut().expect("a head comes before its data");
-                    assert!(!part.2, "data behind the last of a part");
-                    part.1.extend_from_slice(bytes);
-                    part.2 = last;
-                }
-                Event::Incomplete | Event::End => {}
-            }
-            let consumed = step.consumed;
-            inbox.drain(..consumed);
-            if is_done {
-                break;
-            }
-        }
-    }
-    Ok((parts, decoder.waits_in().is_none()))
+/// The parts of a body, and whether its end was seen.
+fn read(boundary: &[u8], pieces: &[&[u8]]) -> Result<(reading::Parts, bool), Error> {
+    reading::read(boundary, pieces).map(|(parts, state)| (parts, state.is_none()))
 }
 
 fn contents(body: &[u8]) -> Vec<Vec<u8>> {

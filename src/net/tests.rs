@@ -31,9 +31,9 @@ impl Service for Echo {
         batch.shared.graveyard.clear();
         batch.messages.clear();
         for key in batch.take_resumable() {
-            if let Some((conn, shared)) = batch.conn(key) {
+            if let Some((conn, _)) = batch.conn(key) {
                 conn.stream(b"more");
-                conn.end_stream(shared);
+                conn.end_stream();
                 batch.advance(key);
             }
         }

@@ -20,6 +20,7 @@ if t.TYPE_CHECKING:
     from click.testing import Result
 
     from ..serve.live import LiveServer
+    from ..serve.served_connection import Dialled
     from ..serve.socket_client import SocketClient
     from ..serve.stream_client import EventsClient, StreamClient
     from ..werkzeug.test import TestResponse
@@ -139,28 +140,10 @@ class FlaskClient(Client):
         BustAPI only.
         """
         # Not needed by tests of views.
-        from ..serve.live import LiveServer
         from ..serve.socket_client import SocketClient
 
-        environ = EnvironBuilder(self.application, path).get_environ()
-        self._add_cookies_to_wsgi(environ)
-        fields = dict(headers or {})
-        if "HTTP_COOKIE" in environ:
-            fields.setdefault("Cookie", environ["HTTP_COOKIE"])
-
-        def keep_cookies(set_cookies: list[str]) -> None:
-            self._update_cookies_from_response(environ["SERVER_NAME"], environ["PATH_INFO"], set_cookies)
-
-        return SocketClient(
-            server or LiveServer(self.application, **settings),
-            path,
-            host=environ["HTTP_HOST"],
-            fields=fields,
-            subprotocols=tuple(subprotocols),
-            timeout=timeout,
-            owns_server=server is None,
-            keep_cookies=keep_cookies,
-        )
+        dialled = self._dial(path, headers, timeout, server, settings)
+        return SocketClient(dialled, subprotocols=tuple(subprotocols))
 
     def stream(
         self,
@@ -187,29 +170,9 @@ class FlaskClient(Client):
 
         BustAPI only.
         """
-        from ..serve.live import LiveServer
         from ..serve.stream_client import StreamClient
 
-        environ = EnvironBuilder(self.application, path).get_environ()
-        self._add_cookies_to_wsgi(environ)
-        fields = dict(headers or {})
-        if "HTTP_COOKIE" in environ:
-            fields.setdefault("Cookie", environ["HTTP_COOKIE"])
-
-        def keep_cookies(set_cookies: list[str]) -> None:
-            self._update_cookies_from_response(environ["SERVER_NAME"], environ["PATH_INFO"], set_cookies)
-
-        return StreamClient(
-            server or LiveServer(self.application, **settings),
-            path,
-            method=method,
-            host=environ["HTTP_HOST"],
-            fields=fields,
-            sends=method not in ("GET", "HEAD"),
-            timeout=timeout,
-            owns_server=server is None,
-            keep_cookies=keep_cookies,
-        )
+        return StreamClient(self._dial(path, headers, timeout, server, settings), method=method)
 
     def events(
         self,
@@ -235,6 +198,31 @@ class FlaskClient(Client):
         if last_event_id is not None:
             fields["Last-Event-ID"] = last_event_id
         return EventsClient(self.stream(path, headers=fields, **options))
+
+    def _dial(
+        self,
+        path: str,
+        headers: t.Mapping[str, str] | None,
+        timeout: float,
+        server: LiveServer | None,
+        settings: dict[str, t.Any],
+    ) -> Dialled:
+        """Prepare a connection that has the client's cookies, and keeps those it is given."""
+        from ..serve.live import LiveServer
+        from ..serve.served_connection import Dialled
+
+        environ = EnvironBuilder(self.application, path).get_environ()
+        self._add_cookies_to_wsgi(environ)
+        fields = dict(headers or {})
+        if "HTTP_COOKIE" in environ:
+            fields.setdefault("Cookie", environ["HTTP_COOKIE"])
+
+        def keep_cookies(set_cookies: list[str]) -> None:
+            self._update_cookies_from_response(environ["SERVER_NAME"], environ["PATH_INFO"], set_cookies)
+
+        owns_server = server is None
+        server = server or LiveServer(self.application, **settings)
+        return Dialled(server, owns_server, path, environ["HTTP_HOST"], fields, keep_cookies, timeout)
 
     @contextmanager
     def session_transaction(self, *args: t.Any, **kwargs: t.Any) -> t.Iterator[SessionMixin]:

@@ -14,6 +14,8 @@ from .background import Background, Job
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+T = t.TypeVar("T")
+
 
 class Periodic:
     """A function that is called at intervals.
@@ -157,25 +159,16 @@ class Life:
             self._ticker = threading.Thread(target=self._tick, name="bustapi-every", daemon=True)
             self._ticker.start()
 
-    async def stop(self, seconds: float) -> None:
+    async def stop(self, seconds: float, *, blocking: bool = False) -> None:
         """End the periodic functions, wait for background work, and run what is to run at the end.
 
         Args:
             seconds: How long background work may take.
+            blocking: Wait on this thread, in a process without an event loop.
         """
         self._end_ticker()
-        if not await self.background.wait_async(seconds):
-            self._tell_left()
-        await self._shut_down()
-
-    async def stop_here(self, seconds: float) -> None:
-        """Do what `stop` does in a process without an event loop, blocking.
-
-        Args:
-            seconds: How long background work may take.
-        """
-        self._end_ticker()
-        if not self.background.wait(max(0.0, seconds)):
+        background, seconds = self.background, max(0.0, seconds)
+        if not (background.wait(seconds) if blocking else await background.wait_async(seconds)):
             self._tell_left()
         await self._shut_down()
 
@@ -267,19 +260,22 @@ class _Over:
         self._periodic.runs = False
 
 
-def drive(coroutine: Coroutine[t.Any, t.Any, None]) -> None:
+def drive(coroutine: Coroutine[t.Any, t.Any, T]) -> T:
     """Run a coroutine that has nothing to wait for, without an event loop.
 
     Args:
         coroutine: The coroutine.
+
+    Returns:
+        What it returns.
 
     Raises:
         RuntimeError: It waits for something.
     """
     try:
         coroutine.send(None)
-    except StopIteration:
-        return
+    except StopIteration as over:
+        return t.cast("T", over.value)
     coroutine.close()
     raise RuntimeError("a function that has to be awaited must be a coroutine function")
 

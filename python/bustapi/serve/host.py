@@ -157,13 +157,7 @@ class ThreadHost:
             return True
         from ..kernel.lifespan import drive
 
-        try:
-            drive(self._life.start(slot=self.slot, clock=self.clock))
-        except Exception as error:
-            self.fail(error, "the start of the application")
-            return False
-        self._lives = True
-        return True
+        return drive(self.begin_life_on_loop())
 
     async def begin_life_on_loop(self) -> bool:
         """Do what `begin_life` does, on the loop that will serve."""
@@ -177,18 +171,17 @@ class ThreadHost:
         self._lives = True
         return True
 
-    async def end_life_on_loop(self) -> None:
-        """Run what the application has for the end: on the loop, before it ends."""
+    async def end_life_on_loop(self, *, blocking: bool = False) -> None:
+        """Run what the application has for the end: on the loop, before it ends; or, blocking, where there is none."""
         if self._lives and self._life is not None:
             self._lives = False
-            await self._life.stop(self._left(self._deadline or 0.0))
+            await self._life.stop(self._left(self._deadline or 0.0), blocking=blocking)
 
     def _end_life(self) -> None:
-        if self._lives and self._life is not None:
+        if self._lives:
             from ..kernel.lifespan import drive
 
-            self._lives = False
-            drive(self._life.stop_here(self._left(self._deadline or 0.0)))
+            drive(self.end_life_on_loop(blocking=True))
 
     def serve_first(self, body: Callable[[Reactor], None]) -> None:
         """Serve with the first reactor until it is finished.

@@ -9,18 +9,15 @@ import socket
 import struct
 import time
 import typing as t
-from http.client import HTTPConnection, HTTPResponse
-from urllib.parse import quote
+from http.client import HTTPResponse
 
 from ..kernel.websocket import ABNORMAL, NO_STATUS, NORMAL, WebSocketDisconnect
+from .served_connection import ServedConnection
 
 if t.TYPE_CHECKING:
-    from types import TracebackType
-
-    from .live import LiveServer
+    from .served_connection import Dialled
 
 _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0, 1, 2, 8, 9, 10
-_SAFE = "/:@!$&'()*+,;=~-._?%"
 
 
 class HandshakeRefused(Exception):
@@ -46,7 +43,7 @@ class HandshakeRefused(Exception):
         return self.data.decode()
 
 
-class SocketClient:
+class SocketClient(ServedConnection):
     """The client's end of a WebSocket, as `test_client().websocket(path)` opens it within a `with` block.
 
     Iterating over it gives the messages until the connection closes. Pings are answered while it receives.
@@ -54,26 +51,9 @@ class SocketClient:
     BustAPI only.
     """
 
-    def __init__(
-        self,
-        server: LiveServer,
-        path: str,
-        *,
-        host: str,
-        fields: dict[str, str],
-        subprotocols: tuple[str, ...],
-        timeout: float,
-        owns_server: bool,
-        keep_cookies: t.Callable[[list[str]], None],
-    ) -> None:
-        self._server = server
-        self._path = path
-        self._host = host
-        self._fields = fields
+    def __init__(self, dialled: Dialled, *, subprotocols: tuple[str, ...]) -> None:
+        super().__init__(dialled)
         self._offered = subprotocols
-        self._timeout = timeout
-        self._owns_server = owns_server
-        self._keep_cookies = keep_cookies
         self._socket: socket.socket | None = None
         self._buffer = bytearray()
         self._close_sent = False
@@ -87,43 +67,21 @@ class SocketClient:
 
     # -- the connection ----------------------------------------------------------------------------------------
 
-    def __enter__(self) -> SocketClient:
-        if self._owns_server:
-            self._server.start()
-        try:
-            self._open()
-        except BaseException:
-            if self._owns_server:
-                self._server.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        try:
-            # After a failure nobody is kept waiting.
-            self.close(timeout=None if exc_type is None else 0.0)
-        finally:
-            if self._owns_server:
-                self._server.stop(drain=exc_type is None)
+    def _leave(self, failed: bool) -> None:
+        # After a failure nobody is kept waiting.
+        self.close(timeout=0.0 if failed else None)
 
     def _open(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=self._timeout)
-        connection.putrequest("GET", quote(self._path, safe=_SAFE), skip_host=True, skip_accept_encoding=True)
         fields = {
-            "Host": self._host,
             "Upgrade": "websocket",
             "Connection": "Upgrade",
             "Sec-WebSocket-Version": "13",
             "Sec-WebSocket-Key": base64.b64encode(os.urandom(16)).decode(),
-            **self._fields,
+            **self._dialled.fields,
         }
         if self._offered:
             fields["Sec-WebSocket-Protocol"] = ", ".join(self._offered)
-        for name, value in fields.items():
-            connection.putheader(name, value)
-        connection.endheaders()
+        connection = self._request("GET", fields)
         connected = t.cast(socket.socket, connection.sock)
         # Unbuffered, so that nothing of the first message is taken.
         answer = HTTPResponse(connected, method="GET")
@@ -132,7 +90,7 @@ class SocketClient:
         try:
             answer.begin()
             headers = answer.getheaders()
-            self._keep_cookies([value for name, value in headers if name.lower() == "set-cookie"])
+            self._keep_cookies(headers)
             if answer.status != 101:
                 raise HandshakeRefused(answer.status, headers, answer.read())
         except BaseException:

@@ -8,15 +8,15 @@ import socket
 import struct
 import typing as t
 from http.client import HTTPConnection, HTTPResponse
-from urllib.parse import quote
+
+from .served_connection import ServedConnection
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
-    from .live import LiveServer
+    from .served_connection import Dialled
 
-_SAFE = "/:@!$&'()*+,;=~-._?%"
 _PIECE = 64 * 1024
 _LINE = re.compile(b"\r\n|\n|\r")
 
@@ -107,7 +107,7 @@ class Events:
             self.retry = int(value)
 
 
-class StreamClient:
+class StreamClient(ServedConnection):
     """One request and its answer, as `test_client().stream(path)` opens them within a `with` block.
 
     Iterating over it gives the pieces of the answer's body as they come.
@@ -115,66 +115,24 @@ class StreamClient:
     BustAPI only.
     """
 
-    def __init__(
-        self,
-        server: LiveServer,
-        path: str,
-        *,
-        method: str,
-        host: str,
-        fields: dict[str, str],
-        sends: bool,
-        timeout: float,
-        owns_server: bool,
-        keep_cookies: t.Callable[[list[str]], None],
-    ) -> None:
-        self._server = server
-        self._path = path
+    def __init__(self, dialled: Dialled, *, method: str) -> None:
+        super().__init__(dialled)
         self._method = method
-        self._host = host
-        self._fields = fields
-        self._sends = sends
-        self._timeout = timeout
-        self._owns_server = owns_server
-        self._keep_cookies = keep_cookies
         self._is_chunked = False
         self._connection: HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._answer: HTTPResponse | None = None
 
-    def __enter__(self) -> StreamClient:
-        if self._owns_server:
-            self._server.start()
-        try:
-            self._open()
-        except BaseException:
-            if self._owns_server:
-                self._server.stop()
-            raise
-        return self
-
-    def __exit__(
-        self, exc_type: type | None, exc_value: BaseException | None, tb: TracebackType | None
-    ) -> None:
-        try:
-            self.disconnect(reset=False)
-        finally:
-            if self._owns_server:
-                self._server.stop(drain=exc_type is None)
+    def _leave(self, failed: bool) -> None:
+        self.disconnect(reset=False)
 
     def _open(self) -> None:
-        connection = HTTPConnection("127.0.0.1", self._server.port, timeout=self._timeout)
-        self._connection = connection
-        target = quote(self._path, safe=_SAFE)
-        connection.putrequest(self._method, target, skip_host=True, skip_accept_encoding=True)
-        fields = {"Host": self._host, **self._fields}
+        fields = dict(self._dialled.fields)
         names = {name.lower() for name in fields}
-        self._is_chunked = self._sends and "content-length" not in names
+        self._is_chunked = self._method not in ("GET", "HEAD") and "content-length" not in names
         if self._is_chunked:
             fields["Transfer-Encoding"] = "chunked"
-        for name, value in fields.items():
-            connection.putheader(name, value.encode())
-        connection.endheaders()
+        self._connection = connection = self._request(self._method, fields)
         self._socket = connection.sock
 
     def send(self, data: bytes) -> None:
@@ -208,8 +166,7 @@ class StreamClient:
             assert self._socket is not None, "the client has gone"
             self._answer = HTTPResponse(self._socket, method=self._method)
             self._answer.begin()
-            headers = self._answer.getheaders()
-            self._keep_cookies([value for name, value in headers if name.lower() == "set-cookie"])
+            self._keep_cookies(self._answer.getheaders())
         return self._answer
 
     @property

@@ -57,7 +57,7 @@ class Living:
         if thread is None:
             from ..kernel.lifespan import drive
 
-            drive(self._life.stop_here(_TIMEOUT))
+            drive(self._life.stop(_TIMEOUT, blocking=True))
             return
         if self._end is not None:
             self._end()

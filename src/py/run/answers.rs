@@ -205,7 +205,7 @@ impl PyService {
             return;
         };
         if complete {
-            conn.end_stream(shared);
+            conn.end_stream();
             batch.advance(key);
         } else {
             conn.cut_stream(shared);

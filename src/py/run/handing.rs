@@ -1,7 +1,7 @@
 //! Requests on their way out of the turn: to a thread of the pool, or to the event loop.
 
 use super::invoke;
-use super::plan::Plan;
+use super::plan::{Mode, Plan};
 use super::pool::{Job, Ticket, Work};
 use super::service::{Message, PyService};
 use super::task;
@@ -13,7 +13,21 @@ use pyo3::prelude::*;
 use std::sync::Arc;
 
 impl PyService {
-    pub(super) fn hand_to_pool(
+    /// Hands a request to where its view runs: the event loop or a thread of the pool.
+    pub(super) fn hand_over(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        job: Job,
+    ) -> PyResult<()> {
+        if job.plan.mode == Mode::Task {
+            self.hand_to_loop(py, batch, job)
+        } else {
+            self.hand_to_pool(py, batch, job)
+        }
+    }
+
+    fn hand_to_pool(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,
@@ -51,7 +65,7 @@ impl PyService {
         Ok(())
     }
 
-    pub(super) fn hand_to_loop(
+    fn hand_to_loop(
         &mut self,
         py: Python<'_>,
         batch: &mut Batch<'_, Message>,

@@ -348,9 +348,25 @@ impl PyService {
             }
             return Ok(());
         };
+        let job = self.job(key, app, plan, state, context);
+        if matches!(job.plan.steps, Steps::Socket) {
+            return self.begin_socket(py, batch, job);
+        }
+        self.hand_over(py, batch, job)
+    }
+
+    /// A request that leaves the turn.
+    fn job(
+        &mut self,
+        key: Key,
+        app: Arc<App>,
+        plan: Arc<Plan>,
+        state: Bound<'_, RequestState>,
+        context: Context,
+    ) -> Job {
         // Whatever comes next is not a call that is measured here.
         self.stopwatch.forget();
-        let job = Job {
+        Job {
             key,
             ticket: self.open.next_ticket(),
             app,
@@ -359,14 +375,7 @@ impl PyService {
             context,
             socket: None,
             place: None,
-        };
-        if matches!(job.plan.steps, Steps::Socket) {
-            return self.begin_socket(py, batch, job);
         }
-        if job.plan.mode == Mode::Task {
-            return self.hand_to_loop(py, batch, job);
-        }
-        self.hand_to_pool(py, batch, job)
     }
 
     /// Whether the view runs within the turn.

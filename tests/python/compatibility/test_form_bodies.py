@@ -122,7 +122,10 @@ LIMITS = st.fixed_dictionaries(
 @given(bodies(), LIMITS)
 @example(DELIMITER + b" \r", {"silent": False})
 @example(
-    DELIMITER + b'\r\nContent-Disposition: form-data; name=""; filename="\x00"\r\n\r\n\r\n' + DELIMITER + b"--",
+    DELIMITER
+    + b'\r\nContent-Disposition: form-data; name=""; filename="\x00"\r\n\r\n\r\n'
+    + DELIMITER
+    + b"--",
     {"silent": False},
 )
 def test_a_generated_multipart_body_is_read_as_werkzeug_reads_it(body: bytes, limits: dict[str, Any]) -> None:

@@ -8,20 +8,7 @@ from typing import Any, Callable
 
 import pytest
 
-from .werkzeug_pair import Names, assert_same
-
-
-def error_of(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        return type(error).__name__, str(error).partition("\n")[0]
-
-
-def same(call: Callable[[Names], Any]) -> Any:
-    found = assert_same(call)
-    assert not (isinstance(found, tuple) and found and str(found[0]) in ("NameError", "TypeError")), found
-    return found
+from .werkzeug_pair import Names, error_of, same
 
 
 def sansio(w: Names) -> Any:

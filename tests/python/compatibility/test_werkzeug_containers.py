@@ -12,23 +12,9 @@ from typing import Any, Callable
 
 import pytest
 
-from .werkzeug_pair import Names, assert_same
+from .werkzeug_pair import Names, assert_same, error_of, same
 
 PAIRS = [("b", 1), ("a", 2), ("b", 3), ("c", 4)]
-
-
-def error_of(call: Callable[[], Any]) -> Any:
-    try:
-        return call()
-    except Exception as error:
-        # pytest explains assertions on further lines.
-        return type(error).__name__, str(error).partition("\n")[0]
-
-
-def same(call: Callable[[Names], Any]) -> Any:
-    found = assert_same(call)
-    assert not (isinstance(found, tuple) and found and str(found[0]) in ("NameError", "TypeError")), found
-    return found
 
 
 def ordered(w: Names, name: str = "OrderedMultiDict", pairs: Any = PAIRS) -> Any:

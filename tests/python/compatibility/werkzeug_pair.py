@@ -35,6 +35,22 @@ def assert_same(call: Callable[[Names], Any]) -> Any:
     return found
 
 
+def same(call: Callable[[Names], Any]) -> Any:
+    """Compare them where the call itself is not expected to fail; returns the outcome."""
+    found = assert_same(call)
+    assert not (isinstance(found, tuple) and found and str(found[0]) in ("NameError", "TypeError")), found
+    return found
+
+
+def error_of(call: Callable[[], Any]) -> Any:
+    """What a call within a compared one gives: its value, or the name and text of the exception."""
+    try:
+        return call()
+    except Exception as error:
+        # pytest explains assertions on further lines.
+        return type(error).__name__, str(error).partition("\n")[0]
+
+
 def plain(value: Any) -> Any:
     """Replace a package's own classes by their names and contents, so that two packages' values compare."""
     if isinstance(value, dict) and hasattr(value, "lists"):

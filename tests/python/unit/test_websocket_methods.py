@@ -18,6 +18,16 @@ async def collect(iterator: Any) -> list[Any]:
     return [one async for one in iterator]
 
 
+def misuses(ws: Any) -> list[Callable[[], Any]]:
+    return [
+        lambda: ws.send_text(b"x"),
+        lambda: ws.send_bytes("x"),
+        lambda: ws.accept(),
+        lambda: ws.close(1005),
+        lambda: ws.close(1000, "x" * 200),
+    ]
+
+
 @pytest.fixture
 def app() -> BustAPI:
     app = BustAPI(__name__)
@@ -46,14 +56,7 @@ def app() -> BustAPI:
     @app.websocket("/sync/misuse")
     def misuse(ws: Any) -> None:
         ws.ping(b"first")
-        calls: list[Callable[[], Any]] = [
-            lambda: ws.send_text(b"x"),
-            lambda: ws.send_bytes("x"),
-            lambda: ws.accept(),
-            lambda: ws.close(1005),
-            lambda: ws.close(1000, "x" * 200),
-        ]
-        for call in calls:
+        for call in misuses(ws):
             with pytest.raises((TypeError, RuntimeError, ValueError)) as caught:
                 call()
             ws.send_json(told(caught.value))
@@ -68,14 +71,7 @@ def app() -> BustAPI:
     @app.websocket("/async/misuse")
     async def misuse_later(ws: Any) -> None:
         await ws.ping(b"first")
-        calls: list[Callable[[], Any]] = [
-            lambda: ws.send_text(b"x"),
-            lambda: ws.send_bytes("x"),
-            lambda: ws.accept(),
-            lambda: ws.close(1005),
-            lambda: ws.close(1000, "x" * 200),
-        ]
-        for call in calls:
+        for call in misuses(ws):
             with pytest.raises((TypeError, RuntimeError, ValueError)) as caught:
                 await call()
             await ws.send_json(told(caught.value))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import typing as t
 
+from ..._core import BodyLost
 from ..exceptions import (
     BadRequest,
     ClientDisconnected,
@@ -21,7 +22,7 @@ from ..exceptions import (
 if t.TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from ..._core import BodyLost, BodyStream
+    from ..._core import BodyStream
 
 #: Bytes of a chunk at most.
 CHUNK = 64 * 1024
@@ -45,6 +46,84 @@ class HeldBody(io.BytesIO):
     def __call__(self) -> AsyncIterator[bytes]:
         """Return an async iterator over the rest."""
         return chunks_of(self)
+
+
+class BodyView(io.BufferedIOBase):
+    """A body as a stream that copies what is read, and nothing else. For long ones: `io.BytesIO` copies all of it.
+
+    Args:
+        body: The server's buffer.
+
+    BustAPI only.
+    """
+
+    def __init__(self, body: t.Any) -> None:
+        #: The buffer, for a parser that reads it without the stream.
+        self.received = body
+        self._view = memoryview(body)
+        self._position = 0
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def tell(self) -> int:
+        """Return the position."""
+        self._check()
+        return self._position
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Move the position.
+
+        Args:
+            offset: By how much.
+            whence: From the start, from the position or from the end.
+
+        Raises:
+            ValueError: There is no such position.
+        """
+        self._check()
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}
+        if whence not in base or base[whence] + offset < 0:
+            raise ValueError(f"no such position: {offset} from {whence}")
+        self._position = base[whence] + offset
+        return self._position
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next bytes, all of them if there is no size."""
+        piece = self.peek(len(self._view) if size is None or size < 0 else size)
+        self._position += len(piece)
+        return piece
+
+    read1 = read
+
+    def readinto(self, buffer: t.Any, /) -> int:
+        """Fill a buffer; return how many bytes there were."""
+        self._check()
+        target = memoryview(buffer).cast("B")
+        piece = self._view[self._position : self._position + len(target)]
+        target[: len(piece)] = piece
+        self._position += len(piece)
+        return len(piece)
+
+    readinto1 = readinto
+
+    def peek(self, size: int = 8192, /) -> bytes:
+        """Return the next bytes and stay there; what `readline` looks at."""
+        self._check()
+        return bytes(self._view[self._position : self._position + size])
+
+    def __call__(self) -> AsyncIterator[bytes]:
+        """Return an async iterator over the rest."""
+        return chunks_of(self)
+
+    def _check(self) -> None:
+        if self.closed:
+            raise ValueError("I/O operation on closed file.")
 
 
 class ReceivedBody(io.BufferedIOBase):
@@ -86,21 +165,21 @@ class ReceivedBody(io.BufferedIOBase):
                 return self._count(self._source.read())
             # One byte more tells that there is more.
             return self._count(self._source.read(max(0, self.limit - self._position) + 1))
-        except _lost() as error:
+        except BodyLost as error:
             raise _answer(error) from None
 
     def read1(self, size: int = -1, /) -> bytes:
         """Wait for a first byte, and return what is there."""
         try:
             return self._count(self._source.read1(CHUNK if size < 0 else size))
-        except _lost() as error:
+        except BodyLost as error:
             raise _answer(error) from None
 
     def readline(self, size: int | None = -1, /) -> bytes:
         """Wait for a line, or the end."""
         try:
             return self._count(self._source.readline(None if size is None or size < 0 else size))
-        except _lost() as error:
+        except BodyLost as error:
             raise _answer(error) from None
 
     def exhaust(self) -> bytes:
@@ -128,7 +207,7 @@ class ReceivedBody(io.BufferedIOBase):
             async for part in self():
                 parts.append(part)
                 self._source.reserve(self._position)
-        except _lost() as error:
+        except BodyLost as error:
             raise _answer(error) from None
         return b"".join(parts)
 
@@ -138,7 +217,7 @@ class ReceivedBody(io.BufferedIOBase):
             while data is None:
                 await self._source.wait()
                 data = self._source.take(CHUNK)
-        except _lost() as error:
+        except BodyLost as error:
             raise _answer(error) from None
         return self._count(data)
 
@@ -170,12 +249,6 @@ async def chunks_of(stream: t.Any) -> AsyncIterator[bytes]:
         if not chunk:
             return
         yield chunk
-
-
-def _lost() -> type[BodyLost]:
-    from ..._core import BodyLost  # a request that the server did not receive has no such stream
-
-    return BodyLost
 
 
 def _answer(error: BodyLost) -> HTTPException:

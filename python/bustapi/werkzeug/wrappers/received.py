@@ -1,4 +1,4 @@
-"""Header fields and long bodies of a request that the server holds itself, read where they were received.
+"""Header fields of a request that the server holds itself, read where they were received.
 
 A field asked for by name costs one look into the received head; nothing else is decoded. As soon as somebody asks
 for the WSGI environment the fields are read from it instead, so that changes made there are seen, as in any other
@@ -8,12 +8,10 @@ WSGI server.
 from __future__ import annotations
 
 import collections.abc as cabc
-import io
 import typing as t
 
 from .._internal import _lazy
 from ..datastructures import EnvironHeaders
-from .body import chunks_of
 
 
 class ReceivedHeaders(EnvironHeaders):
@@ -102,81 +100,3 @@ class ReceivedHeaders(EnvironHeaders):
         if host is not None:
             fields["Host"] = host
         return fields
-
-
-class BodyView(io.BufferedIOBase):
-    """A body as a stream that copies what is read, and nothing else. For long ones: `io.BytesIO` copies all of it.
-
-    Args:
-        body: The server's buffer.
-
-    BustAPI only.
-    """
-
-    def __init__(self, body: t.Any) -> None:
-        #: The buffer, for a parser that reads it without the stream.
-        self.received = body
-        self._view = memoryview(body)
-        self._position = 0
-
-    def readable(self) -> bool:
-        """Return True."""
-        return True
-
-    def seekable(self) -> bool:
-        """Return True."""
-        return True
-
-    def tell(self) -> int:
-        """Return the position."""
-        self._check()
-        return self._position
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Move the position.
-
-        Args:
-            offset: By how much.
-            whence: From the start, from the position or from the end.
-
-        Raises:
-            ValueError: There is no such position.
-        """
-        self._check()
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: len(self._view)}
-        if whence not in base or base[whence] + offset < 0:
-            raise ValueError(f"no such position: {offset} from {whence}")
-        self._position = base[whence] + offset
-        return self._position
-
-    def read(self, size: int | None = -1, /) -> bytes:
-        """Return the next bytes, all of them if there is no size."""
-        piece = self.peek(len(self._view) if size is None or size < 0 else size)
-        self._position += len(piece)
-        return piece
-
-    read1 = read
-
-    def readinto(self, buffer: t.Any, /) -> int:
-        """Fill a buffer; return how many bytes there were."""
-        self._check()
-        target = memoryview(buffer).cast("B")
-        piece = self._view[self._position : self._position + len(target)]
-        target[: len(piece)] = piece
-        self._position += len(piece)
-        return len(piece)
-
-    readinto1 = readinto
-
-    def peek(self, size: int = 8192, /) -> bytes:
-        """Return the next bytes and stay there; what `readline` looks at."""
-        self._check()
-        return bytes(self._view[self._position : self._position + size])
-
-    def __call__(self) -> cabc.AsyncIterator[bytes]:
-        """Return an async iterator over the rest."""
-        return chunks_of(self)
-
-    def _check(self) -> None:
-        if self.closed:
-            raise ValueError("I/O operation on closed file.")

@@ -27,8 +27,8 @@ from ..formparser import FormDataParser, default_stream_factory
 from ..sansio.request import Request as _SansIORequest
 from ..utils import environ_property
 from ..wsgi import _get_server, get_input_stream
-from .body import HeldBody, ReceivedBody
-from .received import BodyView, ReceivedHeaders
+from .body import BodyView, HeldBody, ReceivedBody
+from .received import ReceivedHeaders
 
 if t.TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -80,22 +80,8 @@ impl PyService {
         state
             .try_borrow_mut()?
             .set_stream(Py::new(py, BodyStream { reading })?);
-        self.stopwatch.forget();
-        let job = Job {
-            key,
-            ticket: self.open.next_ticket(),
-            app,
-            plan,
-            state: state.unbind(),
-            context,
-            socket: None,
-            place,
-        };
-        if job.plan.mode == Mode::Task {
-            self.hand_to_loop(py, batch, job)
-        } else {
-            self.hand_to_pool(py, batch, job)
-        }
+        let job = self.job(key, app, plan, state, context);
+        self.hand_over(py, batch, Job { place, ..job })
     }
 
     /// A view on the reactor's own thread would wait for what only the reactor brings. Plain code in a task would as

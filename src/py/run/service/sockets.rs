@@ -71,11 +71,7 @@ impl PyService {
             self.answer(py, batch, job.key, None);
             return Ok(());
         }
-        if in_task {
-            self.hand_to_loop(py, batch, job)
-        } else {
-            self.hand_to_pool(py, batch, job)
-        }
+        self.hand_over(py, batch, job)
     }
 
     /// The view of a handshake runs on.
