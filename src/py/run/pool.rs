@@ -92,6 +92,8 @@ struct Queue {
     jobs: VecDeque<(Work, Arc<Mailbox<Message>>)>,
     /// Threads that wait for a job: as many of `jobs` wait for nobody.
     idle: usize,
+    /// Threads that have one.
+    busy: usize,
     /// Threads that were asked for.
     started: usize,
     closed: bool,
@@ -127,6 +129,7 @@ impl PoolQueue {
             queue: Mutex::new(Queue {
                 jobs: VecDeque::new(),
                 idle: 0,
+                busy: 0,
                 started,
                 closed: false,
             }),
@@ -221,9 +224,11 @@ impl PoolQueue {
     /// The body of a pool thread: returns when the queue is closed and empty.
     pub fn work(self: &Arc<Self>, py: Python<'_>) {
         pace::enlist();
+        let mut is_busy = false;
         while let Some(((work, mailbox), _attached)) =
-            py.detach(|| self.next().map(|next| (next, Attached::begin())))
+            py.detach(|| self.next(is_busy).map(|next| (next, Attached::begin())))
         {
+            is_busy = true;
             match work {
                 Work::View(job) => view(py, self, job, &mailbox),
                 Work::Body(body) => push(py, body, &mailbox),
@@ -236,10 +241,13 @@ impl PoolQueue {
         self.changed.notify_all();
     }
 
-    fn next(&self) -> Option<(Work, Arc<Mailbox<Message>>)> {
+    /// Waits for a job. `was_busy`: the thread has done one.
+    fn next(&self, was_busy: bool) -> Option<(Work, Arc<Mailbox<Message>>)> {
         let mut queue = self.lock();
+        queue.busy -= usize::from(was_busy);
         loop {
             if let Some(job) = queue.jobs.pop_front() {
+                queue.busy += 1;
                 self.note(&queue);
                 return Some(job);
             }
@@ -256,9 +264,10 @@ impl PoolQueue {
         }
     }
 
-    /// How many jobs may be in the queue: those that wait, and those that a thread is about to take.
+    /// How many jobs may be in the queue: those that wait, and those that a thread is about to take, be it one that is
+    /// still starting.
     fn room(&self, queue: &Queue) -> usize {
-        self.bound + queue.idle + self.threads.saturating_sub(queue.started)
+        self.bound + self.threads.saturating_sub(queue.busy)
     }
 
     fn note(&self, queue: &Queue) {
