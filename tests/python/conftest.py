@@ -16,6 +16,13 @@ from pathlib import Path
 from typing import Callable, Optional
 
 import pytest
+from hypothesis import settings
+
+# The same code has the same verdict: examples are drawn from the tests' own names and code. Others are drawn, as many
+# times as one likes, with `--hypothesis-profile=explore`.
+settings.register_profile("same", derandomize=True, database=None)
+settings.register_profile("explore", print_blob=True)
+settings.load_profile("same")
 
 # The tests compare with the real packages in one process, so both names must keep meaning these. Tests of the bridge
 # switch it on in processes of their own.
