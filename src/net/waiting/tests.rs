@@ -101,3 +101,10 @@ fn many_events_at_once_are_followed_by_sleep() {
     assert_eq!(woken.wait(None), 1);
     assert!(!woken.waiting.was_short);
 }
+
+#[test]
+fn a_reactor_knows_of_others() {
+    let both = (Waiting::new(LONG), Waiting::new(LONG));
+    assert!(has_company());
+    drop(both);
+}

@@ -17,7 +17,6 @@ pub mod sink;
 pub mod socket;
 pub mod stream;
 pub mod task;
-mod turnstile;
 pub mod waiter;
 pub mod watch;
 pub mod watchdog;

@@ -14,7 +14,6 @@ use super::pool::{Job, PoolQueue, Pushing, Ticket};
 use super::reply::{Begun, Reply, Rest};
 use super::sink::Sink;
 use super::task::LoopHost;
-use super::turnstile::Member;
 use super::watchdog::{Pulse, Stage};
 use crate::buf::Budget;
 use crate::conn::{Batch, Key, Phase, Request, Service};
@@ -83,7 +82,6 @@ pub struct PyService {
     pub(super) pulse: Arc<Pulse>,
     paces: Arc<Paces>,
     stopwatch: Stopwatch,
-    member: Member,
     table: Option<Table>,
     pub(super) reply: Reply,
     pub(super) open: OpenRequests,
@@ -125,7 +123,6 @@ impl PyService {
             pulse,
             paces,
             stopwatch: Stopwatch::default(),
-            member: Member::join(),
             table: None,
             reply: Reply::default(),
             open: OpenRequests::default(),
@@ -517,7 +514,6 @@ impl Service for PyService {
 
     fn serve(&mut self, batch: &mut Batch<'_, Message>) {
         let _attached = Attached::begin();
-        let _pass = self.member.enter();
         Python::attach(|py| {
             // A panic must not take the reactor with it: what was being answered gets a 500 and a closed connection.
             let caught = catch_unwind(AssertUnwindSafe(|| self.serve_attached(py, batch)));
