@@ -176,9 +176,28 @@ impl RequestState {
         let Ok(values) = values.cast_exact::<PyDict>() else {
             return Ok(false);
         };
-        match values.get_item(intern!(py, "json_module"))? {
-            Some(module) if module.is(&self.app.json_provider) => {}
-            _ => return Ok(false),
+        let provider = intern!(py, "json_module");
+        // Most have what `stock_request` gave them and nothing else, told by the names' identity.
+        let given = [
+            intern!(py, "_native"),
+            provider,
+            intern!(py, "url_rule"),
+            intern!(py, "view_args"),
+        ];
+        let mut is_as_given = true;
+        let mut module = None;
+        for (name, value) in values.iter() {
+            if name.is(provider) {
+                module = Some(value);
+            } else {
+                is_as_given &= given.iter().any(|given| name.is(given));
+            }
+        }
+        if module.is_none_or(|module| !module.is(&self.app.json_provider)) {
+            return Ok(false);
+        }
+        if is_as_given {
+            return Ok(true);
         }
         for name in [
             intern!(py, "stream"),

@@ -5,6 +5,7 @@ pub mod application;
 pub mod environ;
 pub mod fate;
 pub mod generation;
+mod lent;
 mod made;
 pub mod proxy;
 mod session;

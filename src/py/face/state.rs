@@ -343,7 +343,7 @@ impl RequestState {
 
     /// The body as a read-only buffer object over the received bytes.
     #[getter]
-    fn body(slf: &Bound<'_, Self>) -> PyResult<Py<Body>> {
+    pub(super) fn body(slf: &Bound<'_, Self>) -> PyResult<Py<Body>> {
         let py = slf.py();
         let mut this = slf.try_borrow_mut()?;
         if let Some(body) = &this.body {
@@ -381,9 +381,8 @@ impl RequestState {
     /// The body parsed as JSON.
     fn json<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
-        // Shared by a second handle: parsing may run Python code, and no borrow is held across that.
-        let body = Self::body(slf)?;
-        Ok(crate::py::json::load(py, body.get().bytes())?.into_bound(py))
+        let body = Self::lend_body(slf)?;
+        Ok(crate::py::json::load(py, body.bytes(py))?.into_bound(py))
     }
 
     /// The value of a JSON body, if `request` would come to the same: its class and the application's provider are
@@ -409,8 +408,8 @@ impl RequestState {
                 return Ok(ellipsis());
             }
         }
-        let body = Self::body(slf)?;
-        match crate::py::json::load(py, body.get().bytes()) {
+        let body = Self::lend_body(slf)?;
+        match crate::py::json::load(py, body.bytes(py)) {
             Ok(value) => Ok(value.into_bound(py)),
             // Once more, where the error is answered.
             Err(error) if error.is_instance_of::<PyValueError>(py) => Ok(ellipsis()),
