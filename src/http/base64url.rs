@@ -33,27 +33,35 @@ pub fn encode(bytes: &[u8], text: &mut Vec<u8>) {
 #[must_use]
 pub fn decode(text: &[u8], bytes: &mut Vec<u8>) -> Option<()> {
     bytes.reserve(text.len() / 4 * 3 + 2);
-    for chunk in text.chunks(4) {
-        let mut group = 0u32;
-        for (at, letter) in chunk.iter().enumerate() {
-            let value = VALUES[usize::from(*letter)];
-            if value == NONE {
-                return None;
-            }
-            group |= u32::from(value) << (18 - 6 * at);
-        }
-        let length = match chunk.len() {
-            1 => return None,
-            length => length - 1,
-        };
-        let [_, octets @ ..] = group.to_be_bytes();
-        // Bits that stand for nothing are zero.
-        if octets[length..].iter().any(|octet| *octet != 0) {
-            return None;
-        }
-        bytes.extend_from_slice(&octets[..length]);
+    let (groups, rest) = text.as_chunks::<4>();
+    for group in groups {
+        bytes.extend_from_slice(&octets(*group)?);
     }
+    if rest.is_empty() {
+        return Some(());
+    }
+    // `A` is the letter of nothing.
+    let mut last = [b'A'; 4];
+    last[..rest.len()].copy_from_slice(rest);
+    let octets = octets(last)?;
+    let length = rest.len() - 1;
+    // Bits that stand for nothing are zero.
+    if length == 0 || octets[length..].iter().any(|octet| *octet != 0) {
+        return None;
+    }
+    bytes.extend_from_slice(&octets[..length]);
     Some(())
+}
+
+#[inline]
+fn octets(letters: [u8; 4]) -> Option<[u8; 3]> {
+    let [a, b, c, d] = letters.map(|letter| VALUES[usize::from(letter)]);
+    if (a | b | c | d) & 0x80 != 0 {
+        return None;
+    }
+    let group = u32::from(a) << 18 | u32::from(b) << 12 | u32::from(c) << 6 | u32::from(d);
+    let [_, octets @ ..] = group.to_be_bytes();
+    Some(octets)
 }
 
 #[cfg(test)]

@@ -5,9 +5,10 @@ from __future__ import annotations
 import typing as t
 from collections.abc import MutableMapping
 
+from ..kernel.plan import SessionReader
 from ..kernel.signing import cookie_signer, timestamp
 from ..werkzeug.datastructures import CallbackDict
-from .json.provider import DefaultJSONProvider, _read_json
+from .json.provider import DefaultJSONProvider
 from .json.tag import TaggedJSONSerializer
 
 if t.TYPE_CHECKING:
@@ -237,58 +238,38 @@ class SecureCookieSessionInterface(SessionInterface):
 
     def _open_received(self, app: Flask, state: RequestState) -> SessionMixin | None:
         """`open_session` of a request that the server holds, which need not be made for it."""
-        cls = type(self)
-        reader: _Reader | None = app.__dict__.get("_session_reader")
-        if (
-            reader is None
-            or reader.generation != app._generation.value
-            or reader.facts != _facts(cls)
-            or self.__dict__
-        ):
-            reader = self._reader(app)
-        signer = reader.signer
-        if signer is not None:
-            octets = state.session_content(signer, timestamp(), reader.max_age)
+        signer = self._core_signer(app)
+        if signer is not None and type(self).get_cookie_name is SessionInterface.get_cookie_name:
+            max_age = int(app.permanent_session_lifetime.total_seconds())
+            octets = state.session_content(signer, timestamp(), max_age)
             if octets is None:
                 return self.session_class()
-            if reader.is_cached and octets[:1] == b"{" and b'" ' not in octets:
-                # No tag and nothing compressed.
-                try:
-                    return self.session_class(_read_json(octets))
-                except ValueError:
-                    pass
             content = self._content(octets, app)
             if content is not None:
                 return self.session_class(content)
         return self.open_session(app, state.request)
 
-    def _reader(self, app: Flask) -> _Reader:
-        """What reads the sessions of an application; kept by it until something changes, where that can be told."""
+    def _core_reader(self, app: Flask) -> SessionReader | None:
+        """What the core opens the application's sessions with, where all that takes part is the stock one."""
         from .app import Flask
         from .config import Config
 
-        cls = type(self)
-        # Before anything is looked at: what changes meanwhile makes it outdated.
-        generation, facts = app._generation.value, _facts(cls)
-        signer = self._core_signer(app) if cls.get_cookie_name is SessionInterface.get_cookie_name else None
-        owner = type(app)
-        is_cached = (
-            signer is not None
-            and type(app.config) is Config
+        signer, owner, tagged = self._core_signer(app), type(app), session_json_serializer
+        if (
+            signer is None
+            or type(app.config) is not Config
             # A list may change without being assigned.
-            and not app.config["SECRET_KEY_FALLBACKS"]
-            and all(getattr(owner, name) is getattr(Flask, name) for name in _READ_OF_APP)
-            and getattr(app.json.loads, "__func__", None) is _PLAIN_LOADS
-            and type(cls.serializer) is TaggedJSONSerializer
-            and TaggedJSONSerializer.loads is _READ_TAGGED
-            and session_json_serializer._spaced == len(session_json_serializer.tags)
-        )
+            or app.config["SECRET_KEY_FALLBACKS"] is not None
+            or any(getattr(owner, name) is not getattr(Flask, name) for name in _READ_OF_APP)
+            or getattr(app.json.loads, "__func__", None) is not _PLAIN_LOADS
+            or type(tagged) is not TaggedJSONSerializer
+            or TaggedJSONSerializer.loads is not _READ_TAGGED
+            or tagged._spaced != len(tagged.tags)
+            or any(getattr(SecureCookieSession, name) is not method for name, method in _MAKING.items())
+        ):
+            return None
         max_age = int(app.permanent_session_lifetime.total_seconds())
-        reader = _Reader(generation, facts, signer, max_age, is_cached)
-        if is_cached:
-            # Past the assignment that counts as a change.
-            app.__dict__["_session_reader"] = reader
-        return reader
+        return SessionReader(signer, max_age, SecureCookieSession, _mark_modified, tagged, len(tagged.tags))
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
         """Return the session in the request's cookie, an empty one if it is missing or not ours.
@@ -355,40 +336,30 @@ class SecureCookieSessionInterface(SessionInterface):
         return signer.sign(octets, timestamp())
 
 
-class _Reader(t.NamedTuple):
-    """What sessions are read with, and what it was made of."""
-
-    generation: int
-    facts: tuple[t.Any, ...]
-    signer: CookieSigner | None
-    max_age: int
-    is_cached: bool
-
-
 _GET_SERIALIZER = SecureCookieSessionInterface.get_signing_serializer
 _SHA1 = SecureCookieSessionInterface.digest_method
 _COMPRESSED = ord(".")
 _READ_OF_APP = ("secret_key", "permanent_session_lifetime")
-
-
-def _facts(cls: type[SecureCookieSessionInterface]) -> tuple[t.Any, ...]:
-    """What no application's counter of changes tells of."""
-    return (
-        cls,
-        cls.salt,
-        cls.key_derivation,
-        cls.digest_method,
-        cls.serializer,
-        cls.get_signing_serializer,
-        cls.get_cookie_name,
-        DefaultJSONProvider.loads,
-        TaggedJSONSerializer.loads,
-        len(session_json_serializer.tags),
-    )
-
-
 _PLAIN_LOADS = DefaultJSONProvider.loads
 _READ_TAGGED = TaggedJSONSerializer.loads
+_MAKING = {name: getattr(SecureCookieSession, name) for name in ("__init__", "__new__", "__setattr__")}
+
+
+def read_by_core(cls: type) -> c.Iterator[tuple[type, str]]:
+    """Yield the methods and attributes that what the core reads sessions with depends on.
+
+    Args:
+        cls: The class of the interface.
+    """
+    from itsdangerous import TimestampSigner
+
+    for name in ("salt", "key_derivation", "digest_method", "serializer", "get_signing_serializer"):
+        yield cls, name
+    for name in _MAKING:
+        yield SecureCookieSession, name
+    yield TaggedJSONSerializer, "loads"
+    yield DefaultJSONProvider, "loads"
+    yield TimestampSigner, "get_timestamp"
 
 
 def _vary_by_cookie(response: Response) -> None:

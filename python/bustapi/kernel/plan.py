@@ -14,7 +14,7 @@ from inspect import unwrap
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
-    from .._core import BodyStream, Router, Socket
+    from .._core import BodyStream, CookieSigner, Router, Socket
     from .._core import RequestState as RequestState
 
 #: Where views run: on the reactor's thread, on a thread of the pool, on one of these as they prove to be quick, or as
@@ -32,6 +32,20 @@ class JsonStyle(t.NamedTuple):
     sort_keys: bool
     ensure_ascii: bool
     indented: bool
+
+
+class SessionReader(t.NamedTuple):
+    """How a session is opened that is a dict of plain values in a signed cookie."""
+
+    signer: CookieSigner
+    #: Seconds that a signature is good for.
+    max_age: int
+    #: A class of dicts. One that is opened has the content, and `on_update`.
+    session_class: type
+    on_update: t.Any
+    #: Its `tags` are what it knows besides JSON; more of them than this many, and the dialect opens sessions.
+    serializer: t.Any
+    known_tags: int
 
 
 class Table(t.NamedTuple):
@@ -55,6 +69,8 @@ class Table(t.NamedTuple):
     session_cookie: str | None
     #: That cookie is read by the core (`RequestState.session_content`): JSON in base64, signed.
     session_is_json: bool
+    #: What opens that session in the core; None: `Dialect.open_session` does.
+    session_reader: SessionReader | None
     #: Responses of exactly this class are read by their attributes; None: all through `Dialect.render`.
     response_class: type | None
     #: Nothing but the rules decides about the paths of URLs, neither the request's host nor the application.

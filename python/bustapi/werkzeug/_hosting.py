@@ -77,6 +77,7 @@ class _Dialect:
             receivers=[],
             session_cookie=None,
             session_is_json=False,
+            session_reader=None,
             response_class=None,
             plain_urls=False,
             request_class=None,

@@ -1,5 +1,6 @@
 //! An application at one generation, as the requests it answers see it.
 
+use super::session::SessionReader;
 use crate::py::json::DumpOptions;
 use pyo3::prelude::*;
 use pyo3::types::{PyString, PyType};
@@ -15,6 +16,8 @@ pub struct App {
     pub session_cookie: Option<Vec<u8>>,
     /// The cookie's content is JSON in base64: whether its session is a permanent one can be read without a key.
     pub session_is_json: bool,
+    /// What opens its session; None: the dialect.
+    pub session_reader: Option<SessionReader>,
     /// Responses of exactly this class are read by their attributes.
     pub response_class: Option<Py<PyType>>,
     /// Paths are built from the rules and `script_name` alone: nothing of the request decides about them.

@@ -8,6 +8,6 @@ pub mod generation;
 mod lent;
 mod made;
 pub mod proxy;
-mod session;
+pub mod session;
 pub mod signer;
 pub mod state;

@@ -21,6 +21,12 @@ impl CookieSigner {
         now: i64,
         max_age: i64,
     ) -> Option<Bound<'py, PyBytes>> {
+        let content = self.octets(text, now, max_age)?;
+        Some(PyBytes::new(py, &content))
+    }
+
+    /// The same, not yet for Python.
+    pub fn octets(&self, text: &[u8], now: i64, max_age: i64) -> Option<Vec<u8>> {
         let payload = self.signer.verify(text, now, max_age)?;
         let (mark, encoded) = match payload.strip_prefix(b".") {
             Some(rest) => (&b"."[..], rest),
@@ -28,7 +34,7 @@ impl CookieSigner {
         };
         let mut content = mark.to_vec();
         base64url::decode(encoded, &mut content)?;
-        Some(PyBytes::new(py, &content))
+        Some(content)
     }
 }
 

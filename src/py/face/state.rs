@@ -482,6 +482,7 @@ impl RequestState {
     /// The session; reading it marks it as accessed.
     #[getter]
     fn get_session<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        Self::open_session(slf)?;
         let session = Self::made(
             slf,
             |made| &mut made.session,

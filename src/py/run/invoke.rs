@@ -139,6 +139,13 @@ fn session_effect(py: Python<'_>, app: &App, state: &Bound<'_, RequestState>) ->
             return Ok(Effect::Whole);
         }
     }
+    if let Some(varies) = RequestState::session_varies(state)? {
+        return Ok(if varies {
+            Effect::Vary
+        } else {
+            Effect::Nothing
+        });
+    }
     let varies: Option<bool> = app
         .call(intern!(py, "session_varies"), (&app.object, state))?
         .extract()?;

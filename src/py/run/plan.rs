@@ -8,6 +8,7 @@ use super::watch::Watch;
 use crate::http::forwarded::Counts;
 use crate::pace::Pace;
 use crate::py::face::application::App;
+use crate::py::face::session::SessionReader;
 use crate::py::json::DumpOptions;
 use crate::py::route::Router as PyRouter;
 use pyo3::intern;
@@ -164,6 +165,7 @@ impl Table {
                 json: json_options(&table.getattr("json")?)?,
                 session_cookie: cookie.map(String::into_bytes),
                 session_is_json: table.getattr("session_is_json")?.extract()?,
+                session_reader: SessionReader::extract(&table.getattr("session_reader")?)?,
                 response_class: table.getattr("response_class")?.extract()?,
                 request_class: table.getattr("request_class")?.extract()?,
                 json_body_limit: table.getattr("json_body_limit")?.extract()?,

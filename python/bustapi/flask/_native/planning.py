@@ -6,7 +6,7 @@ import sys
 import typing as t
 
 from ...kernel.aio import is_coroutine_function, wraps_coroutine
-from ...kernel.plan import JsonStyle, Mode, Spec, Table
+from ...kernel.plan import JsonStyle, Mode, SessionReader, Spec, Table
 from ...kernel.websocket import SocketView
 from ...werkzeug.datastructures import Headers
 from ...werkzeug.middleware.proxy_fix import ProxyFix
@@ -15,7 +15,7 @@ from ..app import Flask
 from ..ctx import AppContext, RequestContext
 from ..helpers import _split_blueprint_path
 from ..json.provider import DefaultJSONProvider
-from ..sessions import SecureCookieSessionInterface
+from ..sessions import SecureCookieSessionInterface, read_by_core
 from ..wrappers import Request, Response
 from .answer import READ_BY, is_stock_response
 from .files import FILE_STEPS, folder, owner_of_files
@@ -119,6 +119,7 @@ def table(app: Flask) -> Table:
         ],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
         session_is_json=stock_session and interface._core_signer(app) is not None,  # type: ignore[attr-defined]
+        session_reader=_session_reader(app),
         response_class=app.response_class if is_stock_response(app.response_class) else None,
         plain_urls=(
             not by_host and app.config["TRUSTED_HOSTS"] is None and _is_stock(app, ("create_url_adapter",))
@@ -312,6 +313,14 @@ def _is_stock_session(interface: t.Any) -> bool:
     )
 
 
+def _session_reader(app: Flask) -> SessionReader | None:
+    """What opens sessions in the core; None if the application has a say in it."""
+    interface: t.Any = app.session_interface
+    if not app.secret_key or not _is_stock_session(interface):
+        return None
+    return interface._core_reader(app)  # type: ignore[no-any-return]
+
+
 def _json_style(app: Flask) -> JsonStyle | None:
     """How the application's provider writes; None if it has to do it itself."""
     provider: t.Any = app.json
@@ -382,6 +391,8 @@ def _watched(app: Flask) -> Iterator[tuple[type, str]]:
         yield type(app.json), name
     for name in _SESSION_METHODS:
         yield type(app.session_interface), name
+    if _session_reader(app) is not None:
+        yield from read_by_core(type(app.session_interface))
     yield type(app.json), "loads"
     for name in (*_STOCK_REQUEST, *_STOCK_READING):
         yield app.request_class, name

@@ -16,9 +16,6 @@ if t.TYPE_CHECKING:
     from ...werkzeug.sansio.response import Response
     from ..sansio.app import App
 
-#: Reads a document: the sessions, whose content is one, do so as well.
-_read_json = json_loads
-
 
 class JSONProvider:
     """Base of what an application reads and writes JSON with.
@@ -165,7 +162,7 @@ class DefaultJSONProvider(JSONProvider):
             kwargs: For `json.loads`.
         """
         if not kwargs and type(s) in (bytes, str):
-            return _read_json(s)
+            return json_loads(s)
         import json
 
         return json.loads(s, **kwargs)
