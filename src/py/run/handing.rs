@@ -127,8 +127,11 @@ impl PyService {
         let done = task::start(py, &host, start, &mut self.reply, schedule)?;
         self.pulse.enter(Stage::Views);
         if done {
-            if !is_socket || self.settle_socket(py, batch, key, ticket) {
-                self.answer(py, batch, key, Some(context));
+            if is_socket && !self.settle_socket(py, batch, key, ticket) {
+                return Ok(());
+            }
+            if let Some(context) = self.answer(py, batch, key, Some(context)) {
+                self.keep(py, context, kept.into_bound(py));
             }
         } else if is_socket {
             self.hold_socket(key, kept);

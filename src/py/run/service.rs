@@ -411,7 +411,12 @@ impl PyService {
 
     /// Keeps a request's context and state for the next one if nothing else refers to them and nothing was set in the
     /// context: what a view has set or kept is never seen by another request.
-    fn keep(&mut self, py: Python<'_>, context: Context, state: Bound<'_, RequestState>) {
+    pub(super) fn keep(
+        &mut self,
+        py: Python<'_>,
+        context: Context,
+        state: Bound<'_, RequestState>,
+    ) {
         RequestState::release(&state, &context, 2);
         if RequestState::can_be_renewed(&state, &context, self.current.bind(py)) {
             self.kept = Some((context, state.unbind()));

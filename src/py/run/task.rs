@@ -32,6 +32,10 @@ pub struct LoopHost {
     event_loop: Py<PyAny>,
     thread: ThreadId,
     task_class: Py<PyAny>,
+    /// What a request's task is made with, but for its context; copied for each.
+    options: Py<PyDict>,
+    /// What calling a coroutine function returns.
+    coroutine_class: Py<PyAny>,
     get_running: Py<PyAny>,
     set_running: Py<PyAny>,
     /// Tasks under way: the loop itself keeps weak references only.
@@ -53,10 +57,23 @@ impl LoopHost {
         let py = event_loop.py();
         let asyncio = py.import("asyncio")?;
         let events = py.import("asyncio.events")?;
+        let options = PyDict::new(py);
+        options.set_item("loop", event_loop)?;
+        // A name of its own is formatted for each task that is given none: a twentieth of such a request.
+        options.set_item("name", "request")?;
+        if cfg!(Py_3_11) {
+            // Earlier tasks copy the current context, which is the request's: it is entered here.
+            options.set_item(intern!(py, "context"), py.None())?;
+        }
+        if cfg!(Py_3_12) {
+            options.set_item("eager_start", true)?;
+        }
         Ok(Self {
             event_loop: event_loop.clone().unbind(),
             thread: std::thread::current().id(),
             task_class: asyncio.getattr("Task")?.unbind(),
+            options: options.unbind(),
+            coroutine_class: py.import("types")?.getattr("CoroutineType")?.unbind(),
             get_running: events.getattr("_get_running_loop")?.unbind(),
             set_running: events.getattr("_set_running_loop")?.unbind(),
             tasks: PySet::empty(py)?.unbind(),
@@ -71,6 +88,8 @@ impl LoopHost {
             event_loop: self.event_loop.clone_ref(py),
             thread: self.thread,
             task_class: self.task_class.clone_ref(py),
+            options: self.options.clone_ref(py),
+            coroutine_class: self.coroutine_class.clone_ref(py),
             get_running: self.get_running.clone_ref(py),
             set_running: self.set_running.clone_ref(py),
             tasks: self.tasks.clone_ref(py),
@@ -292,21 +311,17 @@ fn create<'py>(py: Python<'py>, host: &LoopHost, start: &Start) -> PyResult<Boun
             )?
         }
     };
-    if !coroutine.hasattr(intern!(py, "send"))? {
+    let is_coroutine = coroutine.get_type().is(&host.coroutine_class);
+    if !is_coroutine && !coroutine.hasattr(intern!(py, "send"))? {
         return Err(PyTypeError::new_err(
             "the async view did not return a coroutine",
         ));
     }
-    let options = PyDict::new(py);
-    options.set_item(intern!(py, "loop"), &host.event_loop)?;
-    // A name of its own is formatted for each task that is given none: a twentieth of such a request.
-    options.set_item(intern!(py, "name"), intern!(py, "request"))?;
+    let options = host.options.bind(py).copy()?;
     if cfg!(Py_3_11) {
-        // Earlier tasks copy the current context, which is the request's: it is entered here.
         options.set_item(intern!(py, "context"), start.context.object())?;
     }
     if host.eager {
-        options.set_item(intern!(py, "eager_start"), true)?;
         // An eager first step enters the context itself: it must not be entered already.
         drop(entered);
     }
