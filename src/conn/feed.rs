@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Bytes that wait for their reader; past it the connection is not read. One read more can come on top.
-pub const WINDOW: usize = 256 * 1024;
+pub const WINDOW: usize = 1024 * 1024;
 
 /// A part at least this long is kept where it was received; a shorter one is copied, because it pins as large a block.
 const IN_PLACE: usize = 32 * 1024;
@@ -141,8 +141,17 @@ impl Feed {
         self.lock().asked
     }
 
+    /// Wakes threads that wait, now that the turn has brought what it could: a wake-up for each read would cost more
+    /// than the reading.
+    pub(super) fn announce(&self) {
+        let state = self.lock();
+        if state.waiting > 0 && state.len > 0 {
+            self.changed.notify_all();
+        }
+    }
+
     fn tell(&self, state: &mut State) -> bool {
-        if state.waiting > 0 {
+        if state.waiting > 0 && (state.end.is_some() || state.len >= WINDOW / 2) {
             self.changed.notify_all();
         }
         std::mem::take(&mut state.awaited)

@@ -390,6 +390,7 @@ impl Conn {
     /// Ends a turn: an unparsed rest leaves the arena.
     pub fn settle(&mut self) {
         self.inbox.settle();
+        self.announce_body();
     }
 
     /// The service failed on this connection's request.

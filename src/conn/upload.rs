@@ -159,6 +159,13 @@ impl Conn {
         }
     }
 
+    /// The turn has brought what it could.
+    pub(super) fn announce_body(&self) {
+        if let Some(feeding) = &self.feeding {
+            feeding.feed.announce();
+        }
+    }
+
     /// The reader hears of the body's end.
     pub(super) fn end_body(&mut self, end: super::End) {
         if let Some(feeding) = self.feeding.take() {

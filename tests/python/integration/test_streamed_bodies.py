@@ -383,7 +383,7 @@ def test_the_bound_of_a_body_holds_for_one_in_chunks(tmp_path: Path) -> None:
 
 
 def test_the_memory_for_bodies_bounds_what_is_read_as_a_whole(tmp_path: Path) -> None:
-    with serving(tmp_path, APP, run="max_body_memory=4_000_000") as served:
+    with serving(tmp_path, APP, run="max_body_memory=6_000_000") as served:
         assert post(served, "/all", b"x" * 20_000_000)[0] == 503
         assert value(served, "/count", b"x" * 20_000_000)["size"] == 20_000_000
         assert value(served, "/all", b"x" * 1_500_000)["data"] == 1_500_000
