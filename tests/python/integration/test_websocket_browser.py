@@ -9,6 +9,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -71,7 +72,15 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     driver = shutil.which("chromedriver")
     if driver is None or shutil.which("chromium") is None:
         pytest.skip("chromium and chromedriver are not installed")
-    process = subprocess.Popen([driver, "--port=0"], stdout=subprocess.PIPE, text=True, cwd=tmp_path)
+    # The browser leaves files behind; a short name, for its socket.
+    own = tempfile.mkdtemp(prefix="b-")
+    process = subprocess.Popen(
+        [driver, "--port=0"],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": own},
+    )
     try:
         assert process.stdout is not None
         port = next(
@@ -85,6 +94,7 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
     finally:
         process.terminate()
         process.wait(WAIT)
+        shutil.rmtree(own, ignore_errors=True)
 
 
 @pytest.mark.once
