@@ -559,6 +559,13 @@ impl RequestState {
         Some(content.unwrap_or_else(|| PyBytes::new(py, b"")))
     }
 
+    /// Makes the WSGI environment anew when it is asked for: nobody has the one that there is.
+    fn forget_environ(slf: &Bound<'_, Self>) -> PyResult<()> {
+        let environ = slf.try_borrow_mut()?.environ.take();
+        drop(environ);
+        Ok(())
+    }
+
     /// The WSGI environment (PEP 3333) of this request; the same dict every time.
     fn environ(slf: &Bound<'_, Self>) -> PyResult<Py<PyDict>> {
         let py = slf.py();

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from bustapi import BustAPI, WebSocketDisconnect, has_request_context, request
+from bustapi import BustAPI, WebSocketDisconnect, has_request_context, request, url_for
 from bustapi.testing import LiveServer
 from bustapi.werkzeug.middleware.proxy_fix import ProxyFix
 
@@ -298,3 +298,18 @@ def test_sockets_live_on_the_loop_of_their_thread(app):
                 socket.recv(WAIT)
             assert socket.close_code == 1001
     assert 1 <= len(loops) <= 2
+
+
+def test_the_environment_is_there_when_it_is_asked_for(app):
+    @app.get("/named/<name>")
+    def named(name):
+        return name
+
+    @app.websocket("/asks/<name>")
+    async def asks(ws, name):
+        environ = request.environ
+        path = url_for("named", name=name, _external=False)
+        await ws.send(f"{environ['PATH_INFO']} {environ is request.environ} {path}")
+
+    with LiveServer(app) as server, opened(server, "/asks/a") as socket:
+        assert socket.recv(WAIT).startswith("/asks/a True ")

@@ -145,6 +145,10 @@ class NativeRequestContext(_OfRequest, RequestContext):
         """Whether the URL adapter was made, or one was set."""
         return self._adapter is not _UNSET
 
+    def forget_adapter(self) -> None:
+        """Have the URL adapter made again when it is used."""
+        self._adapter = _UNSET
+
     @property
     def url_adapter(self) -> t.Any:
         """The map bound to the request; None if its host is not one that the application answers for."""

@@ -24,6 +24,7 @@ from ...kernel.websocket import (
     may_connect,
 )
 from ...werkzeug.exceptions import Forbidden, HTTPException
+from ..app import Flask
 from ..signals import got_request_exception, request_started
 from .answer import render
 from .pipeline import (
@@ -43,7 +44,6 @@ if t.TYPE_CHECKING:
 
     from ..._core import Socket
     from ...kernel.plan import Rendered, RequestState
-    from ..app import Flask
     from ..wrappers import Request
     from .contexts import NativeRequestContext
 
@@ -67,6 +67,11 @@ def match_socket(app: Flask, state: RequestState) -> t.Any:
     state.url_rule, state.view_args = rule, values
     request = context.request
     request.url_rule, request.view_args = rule, values
+    if "create_url_adapter" not in app.__dict__ and type(app).create_url_adapter is Flask.create_url_adapter:
+        # Made to be matched. A socket may live for days, and most ask for neither again.
+        context.forget_adapter()
+        request.__dict__.pop("environ", None)
+        state.forget_environ()
     return rule
 
 
