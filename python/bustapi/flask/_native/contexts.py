@@ -20,7 +20,7 @@ if t.TYPE_CHECKING:
     from ..._core import BodyStream
     from ...kernel.plan import RequestState
     from ..app import Flask
-    from ..sessions import SessionMixin
+    from ..sessions import SessionInterface, SessionMixin
     from ..wrappers import Request
 
 _UNSET: t.Any = object()
@@ -51,10 +51,15 @@ def make_g(app: Flask, state: RequestState) -> t.Any:
     return app.app_ctx_globals_class()
 
 
+def is_opened_late(interface: SessionInterface) -> bool:
+    """Return whether nobody sees when an interface opens a session: it merely reads the cookie."""
+    return type(interface).open_session is _OPEN_COOKIE and "open_session" not in interface.__dict__
+
+
 def open_session(app: Flask, state: RequestState) -> SessionMixin:
     """Open the session of the request."""
     interface = app.session_interface
-    if type(interface).open_session is _OPEN_COOKIE and "open_session" not in interface.__dict__:
+    if is_opened_late(interface):
         opened = interface._open_received(app, state)  # type: ignore[attr-defined]
     else:
         opened = interface.open_session(app, state.request)

@@ -20,7 +20,7 @@ from ..signals import (
     request_tearing_down,
 )
 from .answer import call_application, render
-from .contexts import open_session
+from .contexts import is_opened_late, open_session
 from .planning import is_served_natively
 
 if t.TYPE_CHECKING:
@@ -146,7 +146,8 @@ def _enter(app: Flask, state: RequestState) -> NativeRequestContext:
     if appcontext_pushed.receivers:
         appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
     assert app_context is not None
-    context._session  # noqa: B018  (a session interface of the application's own may look at every request)
+    if not is_opened_late(app.session_interface):
+        context._session  # noqa: B018  (a session interface of the application's own may look at every request)
     # The adapter is what notices a host that is not trusted.
     look = state.url_rule is None or app.config["TRUSTED_HOSTS"] is not None
     if look and context.url_adapter is not None and state.url_rule is None:

@@ -89,7 +89,7 @@ def socket_dispatch(app: Flask, state: RequestState, socket: Socket) -> Rendered
                     app._got_first_request = True
                 if request_started.receivers:
                     request_started.send(app, _async_wrapper=app.ensure_sync)
-                _check_origin(app, context.request, view)
+                _check_origin(app, state, context.request, view)
                 value = app.preprocess_request()
                 if value is None:
                     value = _whole(app, context, view, ws)(**(context.request.view_args or {}))
@@ -133,7 +133,7 @@ async def socket_dispatch_async(app: Flask, state: RequestState, socket: Socket)
                 if not app._got_first_request:
                     app._got_first_request = True
                 await _send(request_started, app)
-                _check_origin(app, request, view)
+                _check_origin(app, state, request, view)
                 value = await _preprocess(app, request)
                 if value is None:
                     value = await _call(_whole(app, context, view, ws), **(request.view_args or {}))
@@ -196,11 +196,11 @@ def _session_fields(app: Flask, context: NativeRequestContext) -> list[tuple[str
     return [("Set-Cookie", value) for value in response.headers.getlist("Set-Cookie")]
 
 
-def _check_origin(app: Flask, request: Request, view: SocketView) -> None:
+def _check_origin(app: Flask, state: RequestState, request: Request, view: SocketView) -> None:
     allowed = view.origins
     if allowed is None:
         allowed = app.config.get("WEBSOCKET_ORIGINS")
-    if not may_connect(request.headers.get("Origin"), request.host, allowed):
+    if not may_connect(state.header("origin"), request.host, allowed):
         raise Forbidden("WebSockets are not opened for pages of this origin.")
 
 
