@@ -121,7 +121,7 @@ def test_a_drain_ends_every_thread() -> None:
     serve(host)
     assert not host.failed
     assert [reactor.drained[0] for reactor in FakeReactor.made] == [0.2] * 3
-    assert names() == []
+    until(lambda: names() == [])
 
 
 @pytest.mark.parametrize("index", [0, 1])
@@ -140,7 +140,7 @@ def test_a_reactor_that_raises_takes_the_process_down_through_a_drain(
         f"reactor {index + 1} ended unexpectedly; the server stops (OSError: the poll is gone)"
         in capfd.readouterr().err
     )
-    assert names() == []
+    until(lambda: names() == [])
 
 
 @pytest.mark.parametrize("index", [0, 2])
@@ -253,7 +253,8 @@ def test_a_reactor_that_a_view_holds_gets_a_spare_until_it_is_free() -> None:
         assert FakeReactor.made[1].drained == [3600.0]
         host.drain()
     assert all(copy.closed for copy in listeners[0].copies[:1])
-    assert names() == []
+    # Within the grace, which is short here, if the machine has time for it.
+    until(lambda: names() == [])
 
 
 def test_a_spare_that_is_held_gets_a_spare_too_and_all_end_with_the_server() -> None:
@@ -267,7 +268,7 @@ def test_a_spare_that_is_held_gets_a_spare_too_and_all_end_with_the_server() -> 
         host.drain()
     # One that is made while the drain begins may be told twice.
     assert [set(reactor.drained) for reactor in FakeReactor.made] == [{0.2}] * 3
-    assert names() == []
+    until(lambda: names() == [])
 
 
 def test_there_is_no_spare_for_the_host_of_an_event_loop() -> None:
@@ -280,7 +281,7 @@ def test_there_is_no_spare_for_the_host_of_an_event_loop() -> None:
         assert len(FakeReactor.made) == 3
         assert FakeReactor.made[2].host_of is FakeReactor.made[0]
         host.drain()
-    assert names() == []
+    until(lambda: names() == [])
 
 
 def test_the_pools_threads_come_when_they_are_needed() -> None:
@@ -291,7 +292,7 @@ def test_the_pools_threads_come_when_they_are_needed() -> None:
         pool.grow()
         assert [name for name in names() if "pool" in name] == ["bustapi-pool-1", "bustapi-pool-2"]
         host.drain()
-    assert names() == []
+    until(lambda: names() == [])
 
 
 def test_what_was_chosen_for_the_run_is_told_to_the_application_and_taken_back() -> None:
