@@ -104,6 +104,7 @@ def table(app: Flask) -> Table:
     stock_session = _is_stock_session(interface)
     by_host = url_map.host_matching or app.subdomain_matching or any(_has_domain(app, rule) for rule in rules)
     believed = proxies(app)
+    reader = _session_reader(app)
     return Table(
         rules=rules,
         router=url_map.native_router(),
@@ -111,7 +112,7 @@ def table(app: Flask) -> Table:
         # Through the wrapper an async view is waited for: not on a reactor's thread.
         unmatched_mode="pool" if believed is not None and needs_loop(app) else _execution(app, None),
         host_matching=by_host or believed is not None,
-        watch=list(_watched(app)),
+        watch=list(_watched(app, reader)),
         receivers=[
             *(t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS),
             # Shared by applications, so that no application's counter can be told of what is assigned to it.
@@ -119,7 +120,7 @@ def table(app: Flask) -> Table:
         ],
         session_cookie=interface.get_cookie_name(app) if stock_session and app.secret_key else None,
         session_is_json=stock_session and interface._core_signer(app) is not None,  # type: ignore[attr-defined]
-        session_reader=_session_reader(app),
+        session_reader=reader,
         response_class=app.response_class if is_stock_response(app.response_class) else None,
         plain_urls=(
             not by_host and app.config["TRUSTED_HOSTS"] is None and _is_stock(app, ("create_url_adapter",))
@@ -375,7 +376,7 @@ def _handlers(app: Flask) -> Iterator[Callable[..., t.Any]]:
             yield from list(by_class.values())
 
 
-def _watched(app: Flask) -> Iterator[tuple[type, str]]:
+def _watched(app: Flask, reader: SessionReader | None) -> Iterator[tuple[type, str]]:
     for name in (*_STOCK, *_PARTS, *FILE_STEPS):
         yield type(app), name
     for cls in {type(blueprint) for blueprint in app.blueprints.values()}:
@@ -391,7 +392,7 @@ def _watched(app: Flask) -> Iterator[tuple[type, str]]:
         yield type(app.json), name
     for name in _SESSION_METHODS:
         yield type(app.session_interface), name
-    if _session_reader(app) is not None:
+    if reader is not None:
         yield from read_by_core(type(app.session_interface))
     yield type(app.json), "loads"
     for name in (*_STOCK_REQUEST, *_STOCK_READING):
