@@ -16,7 +16,11 @@ impl std::io::Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
         let n = self.0.min(bytes.len());
         self.0 -= n;
-        if n == 0 { Err(std::io::ErrorKind::WouldBlock.into()) } else { Ok(n) }
+        if n == 0 {
+            Err(std::io::ErrorKind::WouldBlock.into())
+        } else {
+            Ok(n)
+        }
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
@@ -27,9 +31,17 @@ impl std::io::Write for Sink {
 impl bustapi_core::buf::Sink for Sink {}
 
 fuzz_target!(|data: &[u8]| {
-    let config = Arc::new(Config { max_body: 4096, max_outbox: 512, max_body_memory: 2048, ..Config::default() });
+    let config = Arc::new(Config {
+        max_body: 4096,
+        max_outbox: 512,
+        max_body_memory: 2048,
+        ..Config::default()
+    });
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
-    let peer = Arc::new(PeerAddr::Inet { peer: address, local: address });
+    let peer = Arc::new(PeerAddr::Inet {
+        peer: address,
+        local: address,
+    });
     let mut conn = Conn::new(config.h1_limits(), peer, 1);
     let mut shared = Shared::new(Arc::clone(&config), Budget::new(config.max_body_memory));
     let mut arena = Arena::new();
@@ -54,7 +66,16 @@ fuzz_target!(|data: &[u8]| {
                 }
             }
             4 => {
-                if conn.take_request().is_some() && conn.begin_stream(&shared, 200, None, b"", std::iter::empty(), ReplyLength::Unknown) {
+                if conn.take_request().is_some()
+                    && conn.begin_stream(
+                        &shared,
+                        200,
+                        None,
+                        b"",
+                        std::iter::empty(),
+                        ReplyLength::Unknown,
+                    )
+                {
                     conn.stream(b"piece");
                     conn.end_stream();
                     let _ = conn.advance(&mut shared);
@@ -78,5 +99,9 @@ fuzz_target!(|data: &[u8]| {
         }
     }
     drop(conn);
-    assert_eq!(shared.body_memory.used(), 0, "body memory was not given back");
+    assert_eq!(
+        shared.body_memory.used(),
+        0,
+        "body memory was not given back"
+    );
 });

@@ -15,7 +15,10 @@ fuzz_target!(|input: &[u8]| {
         return;
     };
     let cut = usize::from(u16::from_be_bytes([*first, *second])) % (body.len() + 1);
-    assert_eq!(read(b"b", &[body]), read(b"b", &[&body[..cut], &body[cut..]]));
+    assert_eq!(
+        read(b"b", &[body]),
+        read(b"b", &[&body[..cut], &body[cut..]])
+    );
     for (name, value) in pairs(body).into_iter().flatten() {
         assert!(name.len() + value.len() <= body.len() * 3);
     }

@@ -1,7 +1,8 @@
-//! One request head in one piece: it is read, refused or incomplete, and every span lies within it.
+//! One request head in one piece: it is read, refused or incomplete, and every span lies within it; and the same head
+//! again on its connection means the same.
 #![no_main]
 
-use bustapi_core::h1::{Engine, Event, Limits};
+use bustapi_core::h1::{Engine, Event, Limits, Next};
 use bustapi_core::http::Head;
 use libfuzzer_sys::fuzz_target;
 
@@ -36,8 +37,36 @@ fuzz_target!(|input: &[u8]| {
             assert!(bustapi_core::http::is_field_name(field.name.of(bytes)));
             assert!(bustapi_core::http::is_field_value(field.value.of(bytes)));
         }
+        again(bytes, &head);
     }
 });
+
+/// A connection that remembers the fields of a head reads it as one that does not.
+fn again(bytes: &[u8], first: &Head) {
+    let mut engine = Engine::new(LIMITS);
+    let mut head = Head::default();
+    for _ in 0..4 {
+        let step = engine.handle(bytes, &mut head);
+        assert_eq!(step.consumed, bytes.len());
+        assert_eq!(
+            (head.method, head.target, head.version, head.host, head.len),
+            (
+                first.method,
+                first.target,
+                first.version,
+                first.host,
+                first.len
+            )
+        );
+        assert_eq!(head.fields, first.fields);
+        let Event::Head { complete: true, .. } = step.event else {
+            return;
+        };
+        if engine.finish() == Next::Close {
+            return;
+        }
+    }
+}
 
 fn count(bytes: &[u8], pattern: &[u8]) -> usize {
     bytes

@@ -9,7 +9,8 @@ fuzz_target!(|input: &str| {
         return;
     };
     let mut parts = request.splitn(3, '\n');
-    let (Some(domain), Some(method), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+    let (Some(domain), Some(method), Some(path)) = (parts.next(), parts.next(), parts.next())
+    else {
         return;
     };
     let mut builder = RouterBuilder::new(true);
@@ -34,10 +35,16 @@ fuzz_target!(|input: &str| {
             let again = router.find(Some(domain), better, method, false, &mut captures);
             // Leading slashes count as one: a rule whose first variable may be empty asks for what cannot be.
             let is_possible = !better.starts_with("//");
-            assert!(!is_possible || better != path && again != outcome, "redirects to itself");
+            assert!(
+                !is_possible || better != path && again != outcome,
+                "redirects to itself"
+            );
         }
         Outcome::MethodNotAllowed => assert!(router.allowed(&captures).count() > 0),
         _ => {}
     }
-    assert_eq!(router.find(Some(domain), path, method, false, &mut captures), outcome);
+    assert_eq!(
+        router.find(Some(domain), path, method, false, &mut captures),
+        outcome
+    );
 });

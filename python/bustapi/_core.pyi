@@ -1,7 +1,7 @@
 """The native core, as the Python side sees it."""
 
 import asyncio
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextvars import ContextVar
 from typing import Any, Callable, final
 
@@ -18,6 +18,7 @@ __all__ = [
     "FileBody",
     "Generation",
     "Listener",
+    "Loopback",
     "Pool",
     "Reactor",
     "RequestState",
@@ -57,6 +58,22 @@ class Dispatcher:
     """An application as reactors serve it: `app.generation` counts the changes of its registries."""
 
     def __new__(cls, app: Any) -> Dispatcher: ...
+
+@final
+class Loopback:
+    """An application's requests without a socket: on the caller's thread and in its context."""
+
+    def __new__(cls, app: Any) -> Loopback: ...
+    def exchange(
+        self,
+        head: bytes,
+        body: bytes,
+        environ: dict[str, Any],
+        client: str | None,
+        server: tuple[str, int],
+        is_secure: bool,
+        finish: Callable[[RequestState], object] | None,
+    ) -> tuple[int, str, list[tuple[str, str]], bytes, Iterator[bytes] | None] | None: ...
 
 @final
 class Pool:

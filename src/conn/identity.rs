@@ -109,6 +109,7 @@ impl Conn {
             .filter(|proxies| match &*self.peer {
                 PeerAddr::Inet { peer, .. } => proxies.trusts(peer.ip()),
                 PeerAddr::Unix { .. } => proxies.trusts_unix(),
+                PeerAddr::Named { .. } => false,
             })
             .map_or(0, forwarded::Proxies::hops);
         if config.proxy_protocol && self.identity.hops > 0 {
@@ -217,7 +218,7 @@ mod tests {
             prop_assert!(ready);
             let source = match &**conn.peer() {
                 PeerAddr::Inet { peer, .. } => peer.to_string(),
-                PeerAddr::Unix { .. } => String::new(),
+                PeerAddr::Unix { .. } | PeerAddr::Named { .. } => String::new(),
             };
             prop_assert_eq!(source, "203.0.113.9:4711");
             // The client is no proxy: its fields say nothing.

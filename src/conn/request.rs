@@ -4,7 +4,7 @@ use super::body::{Body, Incoming};
 use crate::buf::Held;
 use crate::http::forwarded::Origin;
 use crate::http::{Field, Head, Span};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 /// Head and body of one request. The spans of `head` are relative to `bytes`.
 #[derive(Debug)]
@@ -68,5 +68,11 @@ pub enum PeerAddr {
     /// A unix socket; peers have no address.
     Unix {
         local: String,
+    },
+    /// No connection: the ends that a request without one is said to have.
+    Named {
+        client: Option<IpAddr>,
+        name: String,
+        port: u16,
     },
 }

@@ -130,8 +130,9 @@ impl<M> Batch<'_, M> {
         if !conn.touched {
             conn.touched = true;
             self.touched.push(key);
-            conn.outbox.acquire(&mut self.shared.buffers);
         }
+        // Whoever asks for the connection of a request is about to answer it.
+        conn.outbox.acquire(&mut self.shared.buffers);
         Some((conn, self.shared))
     }
 

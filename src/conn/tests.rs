@@ -5,6 +5,8 @@ use crate::buf::{Arena, Budget, Segment};
 use crate::config::Config;
 use crate::h1::ReplyLength;
 use proptest::prelude::*;
+use slab::Slab;
+use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr};
 
 pub(super) struct Bench {
@@ -406,3 +408,45 @@ fn parts_are_framed_as_the_request_allows() {
         assert_eq!((rest, head.contains(field)), (body, true), "{request:?}");
     }
 }
+
+#[test]
+fn an_answer_is_written_into_a_buffer_of_the_reactors_list() {
+    let mut bench = Bench::new(Config::default());
+    bench.arena.spare()[..REQUEST.len()].copy_from_slice(REQUEST);
+    let view = bench.arena.commit(REQUEST.len());
+    assert_eq!(
+        bench.conn.handle_bytes(view, &mut bench.shared),
+        Progress::Ready
+    );
+    // As after the read that brought the request.
+    bench.conn.touched = true;
+    bench.shared.buffers.push(Vec::with_capacity(1000));
+    let (mut conns, shared) = (Slab::new(), &mut bench.shared);
+    let key = Key {
+        index: conns.insert(bench.conn) as u32,
+        generation: 1,
+    };
+    let mut batch = Batch::<()> {
+        shared,
+        messages: &mut Vec::new(),
+        conns: &mut conns,
+        ready: &mut VecDeque::new(),
+        touched: &mut Vec::new(),
+        resumable: &mut Vec::new(),
+        budget: 1,
+        sockets: 0,
+        streak: (None, 0),
+    };
+    let (conn, shared) = batch.conn(key).unwrap();
+    assert!(shared.buffers.is_empty());
+    conn.take_request().unwrap();
+    conn.reply(shared, 200, None, b"", std::iter::empty(), b"answer");
+    let mut sent = Vec::new();
+    conn.flush(&mut sent, shared, usize::MAX).unwrap();
+    assert!(sent.ends_with(b"\r\n\r\nanswer"));
+    conn.outbox.release(&mut shared.buffers);
+    assert_eq!(shared.buffers.len(), 1);
+    assert_eq!(shared.buffers[0].capacity(), 1000);
+}
+
+const REQUEST: &[u8] = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n";

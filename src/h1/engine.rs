@@ -4,6 +4,7 @@ use super::chunked::{Decoded, Decoder};
 use super::encode::Reply;
 use super::framing::Facts;
 use super::parse::Scan;
+use super::recall::Recall;
 use super::{BodyLength, Eof, Error, Event, Limits, Next, Step};
 use crate::http::{Head, Version};
 
@@ -12,6 +13,7 @@ use crate::http::{Head, Version};
 pub struct Engine {
     limits: Limits,
     phase: Phase,
+    recall: Recall,
     pub(super) exchange: Exchange,
 }
 
@@ -56,6 +58,7 @@ impl Engine {
         Self {
             limits,
             phase: Phase::Head(Scan::default()),
+            recall: Recall::default(),
             exchange: Exchange::new(),
         }
     }
@@ -208,8 +211,14 @@ impl Engine {
         if matches!(rest, [] | [b'\r']) {
             return Step::incomplete(skipped);
         }
+        if let Some(facts) = self.recall.read(rest, head, &self.limits) {
+            return self.begin(facts, skipped + head.len as usize, input.len());
+        }
         match scan.parse(rest, head, &self.limits) {
-            Ok(Some(facts)) => self.begin(facts, skipped + head.len as usize, input.len()),
+            Ok(Some(facts)) => {
+                self.recall.note(rest, head, &facts);
+                self.begin(facts, skipped + head.len as usize, input.len())
+            }
             Ok(None) => Step::incomplete(skipped),
             Err(error) => self.reject(error),
         }

@@ -21,6 +21,7 @@ mod engine;
 mod error;
 mod framing;
 mod parse;
+mod recall;
 #[cfg(test)]
 mod tests;
 

@@ -165,6 +165,7 @@ fn fill(bytes: &[u8], head: &mut Head, limits: &Limits) -> Result<Option<Facts>,
     head.len = len as u32;
 
     let mut collector = Collector::default();
+    head.fields.reserve(request.headers.len());
     let mut line_end = len - 4;
     for (index, header) in request.headers.iter().enumerate() {
         let name = span(header.name.as_bytes());

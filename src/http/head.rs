@@ -71,13 +71,13 @@ pub struct Field {
     pub value: Span,
 }
 
-/// A request head. Reused from request to request: `clear` keeps the allocation.
+/// A request head. It is moved with its request, so only a few fields stand in it and more of them elsewhere.
 #[derive(Debug, Clone)]
 pub struct Head {
     pub method: Method,
     pub target: Target,
     pub version: Version,
-    pub fields: SmallVec<[Field; 16]>,
+    pub fields: SmallVec<[Field; 6]>,
     /// The one Host field, if any, or the authority of an absolute target, which replaces it (RFC 9112 3.2.2).
     /// Already checked; may be empty.
     pub host: Option<Span>,

@@ -36,6 +36,11 @@ const CLASS: [u8; 256] = {
     table
 };
 
+/// Whether a byte stands for itself in a name (RFC 3986 2.2 and 2.3: unreserved, or a sub-delimiter).
+pub(crate) const fn is_plain_byte(byte: u8) -> bool {
+    CLASS[byte as usize] == REG_NAME
+}
+
 /// Whether `value` is a host with an optional port. Empty is valid: RFC 9110 7.2 has clients send it.
 #[must_use]
 pub fn is_host(value: &[u8]) -> bool {

@@ -38,7 +38,10 @@ impl Method {
     /// The name as text; a method is an ASCII token, so nothing is lost.
     #[must_use]
     pub fn as_str(self, head: &[u8]) -> &str {
-        std::str::from_utf8(self.as_bytes(head)).unwrap_or("")
+        match self {
+            Self::Other(span) => std::str::from_utf8(span.of(head)).unwrap_or(""),
+            known => known.name(),
+        }
     }
 
     fn name(self) -> &'static str {

@@ -19,6 +19,7 @@ pub use date::imf_fixdate;
 pub use fields::{is_field_name, is_field_value, list_has_token};
 pub(crate) use fields::{is_token_byte, trim_whitespace};
 pub use head::{Field, Head, Method, Span, Target, Version};
+pub(crate) use host::is_plain_byte;
 pub use host::{host_name, is_host};
 pub use signed::Signer;
 pub use status::{reason_phrase, status_line};

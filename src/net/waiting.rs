@@ -2,9 +2,11 @@
 //!
 //! To wake a sleeping thread takes the system longer than a small request takes us, and the caches have cooled down by
 //! then. So a reactor that has little to do and was last woken quickly polls for a moment before it sleeps. Rules:
-//! the moment is bounded (`busy_poll`); it is spent only where the last wait was shorter than it, so that a server
+//! the moment is bounded (`busy_poll`); it is spent only where the last waits were shorter than it, so that a server
 //! with nothing to do sleeps; never after a turn that served many at once, when requests wait for each other and not
-//! for the wake-up; and any thread that wants the core gets it in between.
+//! for the wake-up; and any thread that wants the core gets it in between. How many waits must have been short depends
+//! on what polling brought: clients that come in bursts end each of them with a moment spent in vain, which soon takes
+//! more short waits in a row than a burst has.
 //!
 //! Reactors of one process share cores, and on most Pythons the interpreter. One whose clients answer at once always has
 //! something to do, and the others would wait for its whole time slice (3 ms, where a turn takes 0.3), with answers in
@@ -23,13 +25,23 @@ use std::time::{Duration, Instant};
 /// Events of a turn up to which the next wait counts: with more, what the wake-up costs is shared by many.
 const FEW: usize = 2;
 
+/// Short waits in a row that polling may ask for at most: a moment spent in vain is nothing beside so many.
+const MOST: u32 = 1024;
+
+/// Moments that an event ended, after which half as many short waits in a row are enough.
+const TRUSTED: u32 = 32;
+
 /// The reactors of the process.
 static REACTORS: AtomicUsize = AtomicUsize::new(0);
 
 pub struct Waiting {
     busy_poll: Duration,
-    /// The last wait was shorter than `busy_poll`.
-    was_short: bool,
+    /// Waits in a row that were shorter than `busy_poll`.
+    short: u32,
+    /// How many of them there must be: twice as many after a moment spent in vain.
+    wanted: u32,
+    /// Moments that an event ended, since the last that none did.
+    fruitful: u32,
 }
 
 impl Waiting {
@@ -37,7 +49,9 @@ impl Waiting {
         REACTORS.fetch_add(1, Ordering::Relaxed);
         Self {
             busy_poll,
-            was_short: false,
+            short: 0,
+            wanted: 1,
+            fruitful: 0,
         }
     }
 
@@ -58,21 +72,43 @@ impl Waiting {
             return poll.poll(events, timeout);
         }
         let begun = Instant::now();
-        if self.was_short {
+        let polls = self.short >= self.wanted;
+        if polls {
+            let mut is_first = true;
             loop {
                 poll.poll(events, Some(Duration::ZERO))?;
                 if !events.is_empty() {
+                    if !is_first {
+                        self.bore_fruit();
+                    }
                     return Ok(());
                 }
                 if begun.elapsed() >= self.busy_poll {
                     break;
                 }
+                is_first = false;
                 thread::yield_now();
             }
         }
         let result = poll.poll(events, timeout);
-        self.was_short = begun.elapsed() < self.busy_poll;
+        if begun.elapsed() < self.busy_poll {
+            self.short = self.short.saturating_add(1);
+        } else {
+            self.short = 0;
+            if polls {
+                self.wanted = MOST.min(self.wanted * 2);
+                self.fruitful = 0;
+            }
+        }
         result
+    }
+
+    fn bore_fruit(&mut self) {
+        self.fruitful += 1;
+        if self.fruitful == TRUSTED {
+            self.fruitful = 0;
+            self.wanted = 1.max(self.wanted / 2);
+        }
     }
 }
 

@@ -49,14 +49,16 @@ impl Context {
         count_references(values) > 1
     }
 
-    /// Whether `var` with `value` is all that it holds, and nobody else has a copy of it or refers to it.
+    /// Whether `var` with `value` is all that it holds, and nobody has a copy of it or refers to it but for `known`
+    /// references, this one among them.
     pub fn holds_only(
         &self,
         py: Python<'_>,
+        known: isize,
         var: &Bound<'_, PyAny>,
         value: &Bound<'_, PyAny>,
     ) -> bool {
-        if cfg!(Py_GIL_DISABLED) || count_references(self.0.as_ptr()) > 1 {
+        if cfg!(Py_GIL_DISABLED) || count_references(self.0.as_ptr()) > known {
             return false;
         }
         // The map of values, its one node, and the node's one pair.
@@ -138,7 +140,9 @@ pub struct Entered<'a, 'py> {
 impl Drop for Entered<'_, '_> {
     fn drop(&mut self) {
         // An exception on its way must survive the exit.
-        let raised = PyErr::take(self.py);
+        // SAFETY: attached; the pointer that is returned is only compared.
+        let is_raised = unsafe { !ffi::PyErr_Occurred().is_null() };
+        let raised = is_raised.then(|| PyErr::fetch(self.py));
         // SAFETY: attached for `'py`; this guard entered the context and is dropped on the same thread (it holds a
         // `Python` token, which is not Send).
         if unsafe { ffi::PyContext_Exit(self.context.0.as_ptr()) } != 0 {
@@ -245,6 +249,47 @@ pub fn call_with_kwargs<'py>(
             callable.py(),
             ffi::PyObject_VectorcallDict(callable.as_ptr(), ptr::null(), 0, kwargs.as_ptr()),
         )
+    }
+}
+
+/// What a coroutine did with a step.
+pub enum Sent<'py> {
+    Yielded(Bound<'py, PyAny>),
+    Returned(Bound<'py, PyAny>),
+    Raised(PyErr),
+}
+
+/// `coroutine.send(None)`, without an exception for its end.
+#[cfg(Py_3_10)]
+pub fn send<'py>(coroutine: &Bound<'py, PyAny>) -> Sent<'py> {
+    let py = coroutine.py();
+    let mut value = ptr::null_mut();
+    // SAFETY: attached, and both objects are alive; whatever is no coroutine has its `send` called. `value` is a new
+    // reference, or NULL with an exception set.
+    let (outcome, value) = unsafe {
+        let outcome = ffi::PyIter_Send(coroutine.as_ptr(), py.None().as_ptr(), &raw mut value);
+        (outcome, Bound::from_owned_ptr_or_opt(py, value))
+    };
+    match (outcome, value) {
+        (ffi::PySendResult::PYGEN_NEXT, Some(value)) => Sent::Yielded(value),
+        (ffi::PySendResult::PYGEN_RETURN, Some(value)) => Sent::Returned(value),
+        _ => Sent::Raised(PyErr::fetch(py)),
+    }
+}
+
+/// `coroutine.send(None)`.
+#[cfg(not(Py_3_10))]
+pub fn send<'py>(coroutine: &Bound<'py, PyAny>) -> Sent<'py> {
+    let py = coroutine.py();
+    match coroutine.call_method1(pyo3::intern!(py, "send"), (py.None(),)) {
+        Ok(value) => Sent::Yielded(value),
+        Err(error) if error.is_instance_of::<pyo3::exceptions::PyStopIteration>(py) => {
+            match error.value(py).getattr("value") {
+                Ok(value) => Sent::Returned(value),
+                Err(error) => Sent::Raised(error),
+            }
+        }
+        Err(error) => Sent::Raised(error),
     }
 }
 

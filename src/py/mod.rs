@@ -26,6 +26,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<run::body::BodyStream>()?;
     m.add("BodyLost", m.py().get_type::<run::body::BodyLost>())?;
     m.add_class::<run::file::FileBody>()?;
+    m.add_class::<run::loopback::Loopback>()?;
     m.add_class::<run::pool::Pool>()?;
     m.add_class::<run::socket::Socket>()?;
     m.add_class::<run::waiter::Waiter>()?;

@@ -2,6 +2,7 @@
 
 use super::face::generation::Generation;
 use super::run::plan::{Paces, Table};
+use super::run::planner::Planner;
 use super::run::pool::Pool;
 use super::run::service::PyService;
 use super::run::task::LoopHost;
@@ -139,6 +140,13 @@ impl Dispatcher {
     }
 }
 
+impl Dispatcher {
+    fn planner(&self, py: Python<'_>) -> Planner {
+        let generation = self.generation.get().shared();
+        Planner::new(self.app.clone_ref(py), generation, Arc::clone(&self.paces))
+    }
+}
+
 struct Running {
     reactor: net::Reactor<PyService>,
     service: PyService,
@@ -151,7 +159,7 @@ pub struct Reactor {
     control: Arc<Control>,
     pulse: Arc<Pulse>,
     /// The loop that its async views run on.
-    host: Mutex<Option<LoopHost>>,
+    host: Mutex<Option<Arc<LoopHost>>>,
     fd: RawFd,
     guest: Mutex<Option<Guest>>,
     finished: AtomicBool,
@@ -210,15 +218,12 @@ impl Reactor {
             })
             .collect::<PyResult<Vec<_>>>()?;
         let (body, pinned) = budgets(&config);
-        let generation = dispatcher.generation.get().shared();
         let reactor = net::Reactor::new(config, body, listeners)?;
         let pulse = Pulse::new(reactor.control(), reactor.mailbox());
         let mut service = PyService::new(
             py,
-            dispatcher.app.clone_ref(py),
-            generation,
+            dispatcher.planner(py),
             pinned,
-            Arc::clone(&dispatcher.paces),
             reactor.mailbox(),
             Arc::clone(&pulse),
         )?;
@@ -320,7 +325,8 @@ impl Reactor {
                 .as_mut()
                 .ok_or_else(|| PyRuntimeError::new_err("the reactor has finished"))?;
             let host = LoopHost::new(event_loop, schedule.unbind(), Arc::clone(&this.pulse))?;
-            *lock(&this.host) = Some(host.clone_ref(py));
+            let host = Arc::new(host);
+            *lock(&this.host) = Some(Arc::clone(&host));
             running.service.set_host(host);
         }
         this.pulse.settle(py, true)?;
@@ -336,10 +342,10 @@ impl Reactor {
     }
 
     /// Lets async views of this reactor run on another reactor's loop (`host` is that reactor).
-    fn use_loop_of(&self, py: Python<'_>, host: &Self) -> PyResult<()> {
+    fn use_loop_of(&self, host: &Self) -> PyResult<()> {
         let hosted = lock(&host.host)
             .as_ref()
-            .map(|host| host.clone_ref(py))
+            .map(Arc::clone)
             .ok_or_else(|| PyValueError::new_err("the other reactor has no event loop"))?;
         let mut running = lock(&self.running);
         let running = running

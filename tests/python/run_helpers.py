@@ -161,3 +161,12 @@ def eventually(true: Callable[[], bool], seconds: float = 10.0) -> None:
         if time.monotonic() > deadline:
             raise AssertionError("did not become true in time")
         time.sleep(0.02)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Change a file at once, as editors do: a reload must not find half of it."""
+    changed = path.with_suffix(".changed")
+    changed.write_text(path.read_text().replace(old, new))
+    # A clock that stands still between two writes hides the second.
+    os.utime(changed, (time.time() + 5, time.time() + 5))
+    os.replace(changed, path)

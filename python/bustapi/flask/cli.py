@@ -143,7 +143,7 @@ class FlaskGroup(AppGroup):
         except NoAppException as error:
             _complain(error.format_message(), "Error: ")
             return None
-        return t.cast("click.Command | None", app.cli.get_command(ctx, name))
+        return app.cli.get_command(ctx, name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

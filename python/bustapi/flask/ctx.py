@@ -6,7 +6,7 @@ import sys
 import typing as t
 from functools import update_wrapper
 
-from ..kernel.context import FacetToken
+from ..kernel.context import FacetToken, current
 from ..werkzeug.exceptions import HTTPException
 from .globals import _cv_app, _cv_request
 from .signals import appcontext_popped, appcontext_pushed
@@ -23,6 +23,21 @@ if t.TYPE_CHECKING:
 
 F = t.TypeVar("F", bound=t.Callable[..., t.Any])
 _sentinel: t.Any = object()
+
+
+def _innermost(pushes: t.Sequence[t.Any]) -> int:
+    """Return which of a context's pushes to take back: the one that is current here, else the last.
+
+    They differ where it was pushed in several `contextvars.Context`s, as by a body that is generated in its request's.
+    """
+    if len(pushes) > 1:
+        value = current.get(None)
+        for at in range(len(pushes) - 1, -1, -1):
+            push = pushes[at]
+            token = push[0] if type(push) is tuple else push
+            if type(token) is FacetToken and token.frame is value:
+                return at
+    return -1
 
 
 class AppContext:
@@ -60,7 +75,7 @@ class AppContext:
                 self.app.do_teardown_appcontext(sys.exc_info()[1] if exc is _sentinel else exc)
         finally:
             top = _cv_app.get()
-            _cv_app.reset(self._cv_tokens.pop())
+            _cv_app.reset(self._cv_tokens.pop(_innermost(self._cv_tokens)))
         if top is not self:
             raise AssertionError(f"Popped wrong app context. ({top!r} instead of {self!r})")
         if appcontext_popped.receivers:
@@ -175,7 +190,7 @@ class RequestContext:
                     self._tell_end(exc)
         finally:
             top = _cv_request.get()
-            token, pushed = self._cv_tokens.pop()
+            token, pushed = self._cv_tokens.pop(_innermost(self._cv_tokens))
             _cv_request.reset(token)
             if last:
                 self._forget_request(top)
@@ -232,6 +247,10 @@ class _AppCtxGlobals:
     def __getattr__(self, name: str) -> t.Any:
         # Reached only for a missing attribute. It also tells type checkers that any name may be there.
         raise AttributeError(name)
+
+    if t.TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: t.Any) -> None: ...
 
     def __delattr__(self, name: str) -> None:
         if name not in self.__dict__:

@@ -12,11 +12,13 @@ from click.testing import CliRunner
 from ..werkzeug import test as _test
 from ..werkzeug.test import Client
 from ..werkzeug.wrappers import Request as BaseRequest
+from ._native.loopback import Door
+from .app import Flask
 
 if t.TYPE_CHECKING:
     from types import TracebackType
 
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
     from click.testing import Result
 
     from ..serve.live import LiveServer
@@ -24,7 +26,6 @@ if t.TYPE_CHECKING:
     from ..serve.socket_client import SocketClient
     from ..serve.stream_client import EventsClient, StreamClient
     from ..werkzeug.test import TestResponse
-    from .app import Flask
     from .sessions import SessionMixin
 
 
@@ -107,6 +108,7 @@ class FlaskClient(Client):
         self.preserve_context = False
         self._new_contexts: list[t.ContextManager[t.Any]] = []
         self._context_stack = ExitStack()
+        self._served: Door | None = None
         self.environ_base = {
             "REMOTE_ADDR": "127.0.0.1",
             "HTTP_USER_AGENT": f"Werkzeug/{_get_werkzeug_version()}",
@@ -258,6 +260,15 @@ class FlaskClient(Client):
             context.request.path,
             response.headers.getlist("Set-Cookie"),
         )
+
+    def _door(self) -> WSGIApplication:
+        # What has only the interface of an application is called as one.
+        application: t.Any = self.application
+        if not isinstance(application, Flask):
+            return t.cast("WSGIApplication", application)
+        if self._served is None or self._served.app is not application:
+            self._served = Door(application)
+        return self._served
 
     def _copy_environ(self, other: t.Mapping[str, t.Any]) -> WSGIEnvironment:
         environ = {**self.environ_base, **other}

@@ -11,6 +11,7 @@ from collections import deque
 
 if t.TYPE_CHECKING:
     import asyncio
+    from collections.abc import Coroutine
     from types import TracebackType
 
 T = t.TypeVar("T")
@@ -54,7 +55,8 @@ class Channel(t.Generic[T]):
             raise ValueError(f"slow must be one of {', '.join(map(repr, _POLICIES))}, not {slow!r}")
         self.queue = queue
         self.slow = slow
-        self._lock = threading.Lock()
+        # Entered again by the same thread where the garbage collector closes a generator that has a subscription.
+        self._lock = threading.RLock()
         self._subscriptions: set[Subscription[T]] = set()
 
     def subscribe(self) -> Subscription[T]:
@@ -75,8 +77,9 @@ class Channel(t.Generic[T]):
         """
         with self._lock:
             subscriptions = list(self._subscriptions)
+        here = _running_loop()
         for subscription in subscriptions:
-            subscription._put(message)
+            subscription._put(message, here)
         return len(subscriptions)
 
     def __len__(self) -> int:
@@ -100,8 +103,11 @@ class Subscription(t.Generic[T]):
 
     def __init__(self, channel: Channel[T]) -> None:
         self._channel = channel
-        self._changed = threading.Condition()
+        self._lock = threading.RLock()
+        #: Of the threads that wait, made for the first of them.
+        self._changed: threading.Condition | None = None
         self._messages: deque[T] = deque()
+        #: Of the coroutine that waits.
         self._waiter: asyncio.Future[None] | None = None
         self._closed = False
         self._too_slow = False
@@ -111,13 +117,16 @@ class Subscription(t.Generic[T]):
     def close(self) -> None:
         """Receive no more; iterating ends when what is waiting has been taken."""
         self._channel._forget(self)
-        with self._changed:
+        with self._lock:
             self._closed = True
             waiter = self._wake()
-        _release(waiter)
+        if waiter is not None:
+            _release(waiter, _running_loop())
 
-    def _put(self, message: T) -> None:
-        with self._changed:
+    def _put(self, message: T, here: asyncio.AbstractEventLoop | None) -> None:
+        """Take a message from a thread on which the loop `here` runs."""
+        lost = None
+        with self._lock:
             if self._closed:
                 return
             if len(self._messages) >= self._channel.queue:
@@ -127,26 +136,27 @@ class Subscription(t.Generic[T]):
                 if self._channel.slow == "disconnect":
                     self._closed = self._too_slow = True
                 else:
-                    self._messages.popleft()
+                    # Let go without the lock.
+                    lost = self._messages.popleft()
             if not self._closed:
                 self._messages.append(message)
             waiter = self._wake()
+        del lost
         if self._too_slow:
             self._channel._forget(self)
-        _release(waiter)
+        if waiter is not None:
+            _release(waiter, here)
 
     def _wake(self) -> asyncio.Future[None] | None:
-        self._changed.notify()
+        if self._changed is not None:
+            self._changed.notify()
         waiter, self._waiter = self._waiter, None
         return waiter
 
-    def _take(self) -> tuple[bool, t.Any]:
-        """A message if there is one; raise at the end."""
-        if self._messages:
-            return True, self._messages.popleft()
+    def _fail(self) -> None:
+        """Say what became of a subscriber that did not keep up."""
         if self._too_slow:
             raise SlowConsumer(f"more than {self._channel.queue} messages were waiting")
-        return False, None
 
     async def get(self) -> T:
         """Wait for the next message.
@@ -154,16 +164,19 @@ class Subscription(t.Generic[T]):
         Raises:
             StopAsyncIteration: The subscription is closed.
             SlowConsumer: It did not keep up.
+            RuntimeError: Another coroutine waits already.
         """
         import asyncio
 
         while True:
-            with self._changed:
-                found, message = self._take()
-                if found:
-                    return t.cast("T", message)
+            with self._lock:
+                if self._messages:
+                    return self._messages.popleft()
+                self._fail()
                 if self._closed:
                     raise StopAsyncIteration
+                if self._waiter is not None and not self._waiter.done():
+                    raise RuntimeError("another coroutine waits for this subscription's messages already")
                 waiter = self._waiter = asyncio.get_running_loop().create_future()
             await waiter
 
@@ -178,21 +191,23 @@ class Subscription(t.Generic[T]):
             StopIteration: The subscription is closed.
             SlowConsumer: It did not keep up.
         """
-        with self._changed:
+        with self._lock:
             while True:
-                found, message = self._take()
-                if found:
-                    return t.cast("T", message)
+                if self._messages:
+                    return self._messages.popleft()
+                self._fail()
                 if self._closed:
                     raise StopIteration
+                if self._changed is None:
+                    self._changed = threading.Condition(self._lock)
                 if not self._changed.wait(timeout):
                     raise TimeoutError("no message came in time")
 
     def __aiter__(self) -> Subscription[T]:
         return self
 
-    async def __anext__(self) -> T:
-        return await self.get()
+    def __anext__(self) -> Coroutine[t.Any, t.Any, T]:
+        return self.get()
 
     def __iter__(self) -> Subscription[T]:
         return self
@@ -217,18 +232,21 @@ class Subscription(t.Generic[T]):
         self.close()
 
 
-def _release(waiter: asyncio.Future[None] | None) -> None:
-    """Let a coroutine go on, from whatever thread."""
-    if waiter is None:
-        return
-    loop = waiter.get_loop()
-    try:
-        import asyncio
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    """Return the loop that runs on this thread."""
+    import asyncio
 
-        if asyncio._get_running_loop() is loop:
-            _finish(waiter)
-        else:
-            loop.call_soon_threadsafe(_finish, waiter)
+    return asyncio._get_running_loop()
+
+
+def _release(waiter: asyncio.Future[None], here: asyncio.AbstractEventLoop | None) -> None:
+    """Let a coroutine go on, from a thread on which the loop `here` runs."""
+    loop = waiter.get_loop()
+    if loop is here:
+        _finish(waiter)
+        return
+    try:
+        loop.call_soon_threadsafe(_finish, waiter)
     except RuntimeError:
         # The loop is closed, and nobody waits any more.
         return

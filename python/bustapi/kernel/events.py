@@ -34,6 +34,9 @@ def encode(
     Raises:
         ValueError: The type or the id does not fit into a line, or `retry` is negative.
     """
+    only_data = event is None and id is None and retry is None and comment is None
+    if only_data and data is not None and "\n" not in data and "\r" not in data:
+        return Event(f"data: {data}\n\n".encode())
     lines: list[str] = []
     if comment is not None:
         lines.extend(f": {line}" for line in _LINE_END.split(comment))

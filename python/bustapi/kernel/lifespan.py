@@ -135,17 +135,7 @@ class Life:
         Raises:
             BaseException: What one of them raised. What was entered was left again by then.
         """
-        manager = self.manager
-        if manager is not None:
-            entering = _context_manager(manager)(self._app)
-            await self._step(_method(entering, "enter"))
-            self._entered = entering
-        try:
-            for function in self.startup:
-                await self._step(function)
-        except BaseException as error:
-            await self._leave(error)
-            raise
+        self._entered = await self._begin()
         self._clock = time if clock is None else clock
         self._stopped = False
         self._active = [one for one in self.periodic if one.everywhere or slot == 0]
@@ -170,7 +160,27 @@ class Life:
         background, seconds = self.background, max(0.0, seconds)
         if not (background.wait(seconds) if blocking else await background.wait_async(seconds)):
             self._tell_left()
-        await self._shut_down()
+        entered, self._entered = self._entered, None
+        await self._end(entered)
+
+    async def start_on_another_loop(self) -> t.Any:
+        """Run what has to be awaited before the first request on one more loop of the process, for what belongs to it.
+
+        Returns:
+            What `stop_on_another_loop` is to be given.
+
+        Raises:
+            BaseException: What one of the functions raised.
+        """
+        return await self._begin(awaited_only=True)
+
+    async def stop_on_another_loop(self, entered: t.Any) -> None:
+        """Run what has to be awaited at the end on a loop where that was done at the start.
+
+        Args:
+            entered: What `start_on_another_loop` returned.
+        """
+        await self._end(entered, awaited_only=True)
 
     def next_due(self) -> float | None:
         """Return when the next periodic function is to be called; None if there is none."""
@@ -224,19 +234,37 @@ class Life:
     def _tell_left(self) -> None:
         self._app.logger.error("%d pieces of background work did not end in time", self.background.open)
 
-    async def _shut_down(self) -> None:
+    async def _begin(self, *, awaited_only: bool = False) -> t.Any:
+        """Run what is to run at the start; return the lifespan that was entered."""
+        entered = None
+        manager = self.manager
+        if manager is not None and (_is_async(manager) or not awaited_only):
+            entering = _context_manager(manager)(self._app)
+            await self._step(_method(entering, "enter"))
+            entered = entering
+        try:
+            for function in self.startup:
+                if is_coroutine_function(function) or not awaited_only:
+                    await self._step(function)
+        except BaseException as error:
+            await self._leave(entered, error)
+            raise
+        return entered
+
+    async def _end(self, entered: t.Any, *, awaited_only: bool = False) -> None:
         for function in reversed(self.shutdown):
+            if awaited_only and not is_coroutine_function(function):
+                continue
             try:
                 await self._step(function)
             except Exception:
                 self._app.logger.exception("%r failed while the server ended", function)
         try:
-            await self._leave(None)
+            await self._leave(entered, None)
         except Exception:
             self._app.logger.exception("the lifespan failed while the server ended")
 
-    async def _leave(self, error: BaseException | None) -> None:
-        entered, self._entered = self._entered, None
+    async def _leave(self, entered: t.Any, error: BaseException | None) -> None:
         if entered is None:
             return
         details = (None, None, None) if error is None else (type(error), error, error.__traceback__)

@@ -97,7 +97,11 @@ class AsyncPieces:
         complete = False
         try:
             async for piece in self._source:
-                if not sink.push(piece.encode() if isinstance(piece, str) else bytes(piece)):
+                if isinstance(piece, str):
+                    piece = piece.encode()
+                elif not isinstance(piece, bytes):
+                    piece = bytes(piece)
+                if not sink.push(piece):
                     taken = loop.create_future()
                     if sink.wait(taken):
                         await taken

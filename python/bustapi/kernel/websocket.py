@@ -210,8 +210,16 @@ class _Base:
             items.extend(self._on_accept())
         if not self._socket.accept(subprotocol, items):
             raise self._gone()
+        self._on_accept = None
         self.accepted = True
         self.subprotocol = subprotocol
+
+    def _expect(self) -> None:
+        """There is no message: accept the connection if nobody has, and see that one may still come."""
+        if not self.accepted:
+            self._accept(None, None)
+        if self._ended is not None or self._socket.ended is not None:
+            raise self._gone()
 
     def _close(self, code: int, reason: str) -> None:
         if not (code in (1000, 1001, 1002, 1003) or 1007 <= code <= 1014 or 3000 <= code <= 4999):
@@ -280,10 +288,7 @@ class WebSocket(_Base):
         socket = self._socket
         message = socket.take()
         while message is None:
-            if not self.accepted:
-                self._accept(None, None)
-            if self._ended is not None or socket.ended is not None:
-                raise self._gone()
+            self._expect()
             await socket.wait()
             message = socket.take()
         return message
@@ -418,10 +423,17 @@ class WebSocket(_Base):
         return self
 
     async def __anext__(self) -> str | bytes:
+        # As `receive`, without its coroutine: an idle connection waits here, and there may be many.
+        socket = self._socket
+        message = socket.take()
         try:
-            return await self.receive()
+            while message is None:
+                self._expect()
+                await socket.wait()
+                message = socket.take()
         except WebSocketDisconnect:
             raise StopAsyncIteration from None
+        return message
 
 
 class SyncWebSocket(_Base):
@@ -450,10 +462,7 @@ class SyncWebSocket(_Base):
         socket = self._socket
         message = socket.take()
         while message is None:
-            if not self.accepted:
-                self._accept(None, None)
-            if self._ended is not None or socket.ended is not None:
-                raise self._gone()
+            self._expect()
             if not socket.wait_blocking(timeout):
                 raise TimeoutError("no message came in time")
             message = socket.take()

@@ -33,14 +33,22 @@ async def attend(reactor: Reactor, host: ThreadHost, *, first: bool = True) -> N
     """
     loop = asyncio.get_running_loop()
     over = asyncio.Event()
+    begun, entered = False, None
     loops.add(loop)
     try:
-        if first and not await host.begin_life_on_loop():
+        if first:
+            begun = await host.begin_life_on_loop()
+        else:
+            begun, entered = await host.begin_life_on_another_loop(reactor)
+        if not begun:
             return
         reactor.attach_loop(loop, over.set)
         if first:
             host.start(hosted=True)
-            host.on_ready()
+            while host.starts_elsewhere():
+                await asyncio.sleep(TICK)
+            if not host.draining:
+                host.on_ready()
         await over.wait()
         if first and not host.draining:
             host.fail(None, "reactor 1")
@@ -50,6 +58,8 @@ async def attend(reactor: Reactor, host: ThreadHost, *, first: bool = True) -> N
     finally:
         if first:
             await host.end_life_on_loop()
+        elif begun:
+            await host.end_life_on_another_loop(entered)
         loops.remove(loop)
 
 

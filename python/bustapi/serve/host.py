@@ -73,6 +73,8 @@ class ThreadHost:
         self._pool_closed = False
         self._life = getattr(app, "_life", None)
         self._lives = False
+        #: Which of the other reactors' loops the application has started on, where they have their own.
+        self._started_on: list[Reactor] = []
         #: The number of the worker process.
         self.slot = 0
         #: What calls periodic functions in place of the real time.
@@ -170,6 +172,40 @@ class ThreadHost:
             return False
         self._lives = True
         return True
+
+    async def begin_life_on_another_loop(self, reactor: Reactor) -> tuple[bool, Any]:
+        """Do for the loop of another reactor what the application has for each of them.
+
+        Args:
+            reactor: The reactor.
+
+        Returns:
+            Whether that succeeded, and what `end_life_on_another_loop` is to be given.
+        """
+        entered = None
+        if self._life is not None:
+            try:
+                entered = await self._life.start_on_another_loop()
+            except Exception as error:
+                self.fail(error, "the start of the application")
+                return False, None
+        self._started_on.append(reactor)
+        return True, entered
+
+    async def end_life_on_another_loop(self, entered: Any) -> None:
+        """Do what the application has for the end of each loop.
+
+        Args:
+            entered: What `begin_life_on_another_loop` returned.
+        """
+        if self._life is not None:
+            await self._life.stop_on_another_loop(entered)
+
+    def starts_elsewhere(self) -> bool:
+        """Tell whether the application has still to start on the loop of another reactor."""
+        if self.draining or self._settings.loops != "per-thread":
+            return False
+        return len(self._started_on) < len(self._threads)
 
     async def end_life_on_loop(self, *, blocking: bool = False) -> None:
         """Run what the application has for the end: on the loop, before it ends; or, blocking, where there is none."""

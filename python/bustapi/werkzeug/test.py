@@ -159,12 +159,16 @@ class Client:
         for header in headers:
             _store(self._cookies, Cookie._from_response_header(server_name, path, header))
 
+    def _door(self) -> WSGIApplication:
+        """Return what is called for a request."""
+        return self.application
+
     def run_wsgi_app(
         self, environ: WSGIEnvironment, buffered: bool = False
     ) -> tuple[t.Iterable[bytes], str, Headers]:
         """Call the application with the client's cookies and keep those that it sets."""
         self._add_cookies_to_wsgi(environ)
-        result = run_wsgi_app(self.application, environ, buffered=buffered)
+        result = run_wsgi_app(self._door(), environ, buffered=buffered)
         url = urlsplit(get_current_url(environ))
         self._update_cookies_from_response(
             url.hostname or "localhost", url.path, result[2].getlist("Set-Cookie")

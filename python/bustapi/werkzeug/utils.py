@@ -41,9 +41,10 @@ class cached_property(property, t.Generic[_T]):
         self.slot_name = f"_cache_{self.__name__}"
         self.__module__ = fget.__module__
 
-    def __get__(self, obj: t.Any, type: t.Any = None) -> t.Any:
+    def __get__(self, obj: t.Any, type: t.Any = None) -> _T:  # type: ignore[override]
         if obj is None:
-            return self
+            return self  # type: ignore[return-value]
+        value: t.Any
         try:
             values = obj.__dict__
         except AttributeError:
@@ -53,7 +54,7 @@ class cached_property(property, t.Generic[_T]):
         if value is _missing:
             value = self.fget(obj)  # type: ignore[misc]
             self.__set__(obj, value)
-        return value
+        return value  # type: ignore[no-any-return]
 
     def __set__(self, obj: t.Any, value: _T) -> None:
         try:

@@ -4,6 +4,7 @@ mod body;
 mod head;
 mod limits;
 mod persistence;
+mod recall;
 mod reply;
 mod split;
 

@@ -29,42 +29,78 @@ impl Woken {
             .unwrap();
         self.events.iter().count()
     }
+
+    /// Waits for an event that comes while it does.
+    fn wait_for_another(&mut self) {
+        let waker = Arc::clone(&self.waker);
+        let other = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(20));
+            waker.wake().unwrap();
+        });
+        assert_eq!(self.wait(None), 1);
+        other.join().unwrap();
+    }
 }
 
 #[test]
 fn polls_after_a_short_wait_and_sleeps_after_a_long_one() {
     let mut woken = Woken::new(LONG);
-    assert!(!woken.waiting.was_short);
+    assert_eq!(woken.waiting.short, 0);
     woken.waker.wake().unwrap();
     assert_eq!(woken.wait(None), 1);
-    assert!(woken.waiting.was_short);
+    assert_eq!(woken.waiting.short, 1);
 
     let mut woken = Woken::new(Duration::from_micros(1));
-    woken.waiting.was_short = true;
+    woken.waiting.short = 1;
     assert_eq!(woken.wait(Some(Duration::from_millis(5))), 0);
-    assert!(!woken.waiting.was_short);
+    assert_eq!(woken.waiting.short, 0);
 }
 
 #[test]
 fn an_event_ends_the_polling() {
     let mut woken = Woken::new(LONG);
-    woken.waiting.was_short = true;
-    let waker = Arc::clone(&woken.waker);
-    let other = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(20));
-        waker.wake().unwrap();
-    });
+    woken.waiting.short = 1;
+    woken.wait_for_another();
+}
+
+#[test]
+fn moments_in_vain_ask_for_more_short_waits() {
+    let mut woken = Woken::new(Duration::from_micros(1));
+    for wanted in [2, 4, 8] {
+        woken.waiting.short = woken.waiting.wanted;
+        assert_eq!(woken.wait(Some(Duration::from_millis(1))), 0);
+        assert_eq!((woken.waiting.short, woken.waiting.wanted), (0, wanted));
+    }
+    // A long sleep without them says nothing new.
+    assert_eq!(woken.wait(Some(Duration::from_millis(1))), 0);
+    assert_eq!(woken.waiting.wanted, 8);
+    woken.waiting.wanted = MOST;
+    woken.waiting.short = MOST;
+    assert_eq!(woken.wait(Some(Duration::from_millis(1))), 0);
+    assert_eq!(woken.waiting.wanted, MOST);
+}
+
+#[test]
+fn moments_that_events_end_ask_for_fewer() {
+    let mut woken = Woken::new(LONG);
+    woken.waiting.short = 8;
+    woken.waiting.wanted = 8;
+    // What is there already ends no moment.
+    woken.waker.wake().unwrap();
     assert_eq!(woken.wait(None), 1);
-    other.join().unwrap();
+    assert_eq!(woken.waiting.fruitful, 0);
+    woken.waiting.fruitful = TRUSTED - 1;
+    woken.wait_for_another();
+    assert_eq!((woken.waiting.fruitful, woken.waiting.wanted), (0, 4));
 }
 
 #[test]
 fn a_timeout_shorter_than_the_moment_is_kept() {
     let mut woken = Woken::new(LONG);
-    woken.waiting.was_short = true;
+    woken.waiting.short = 1;
     assert_eq!(woken.wait(Some(Duration::from_millis(5))), 0);
     // That says nothing about how soon events come.
-    assert!(woken.waiting.was_short);
+    assert_eq!(woken.waiting.short, 1);
 }
 
 #[test]
@@ -72,7 +108,7 @@ fn without_a_moment_it_sleeps_at_once() {
     let mut woken = Woken::new(Duration::ZERO);
     woken.waker.wake().unwrap();
     assert_eq!(woken.wait(None), 1);
-    assert!(!woken.waiting.was_short);
+    assert_eq!(woken.waiting.short, 0);
 }
 
 #[test]
@@ -96,10 +132,10 @@ fn many_events_at_once_are_followed_by_sleep() {
     }
     assert_eq!(woken.wait(None), FEW + 1);
     // The next wait is no measure, however short it is.
-    woken.waiting.was_short = false;
+    woken.waiting.short = 0;
     woken.waker.wake().unwrap();
     assert_eq!(woken.wait(None), 1);
-    assert!(!woken.waiting.was_short);
+    assert_eq!(woken.waiting.short, 0);
 }
 
 #[test]

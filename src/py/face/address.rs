@@ -19,6 +19,7 @@ impl RequestState {
         match &*self.peer {
             PeerAddr::Inet { local, .. } => (local.ip().to_string(), Some(local.port())),
             PeerAddr::Unix { local } => (local.clone(), None),
+            PeerAddr::Named { name, port, .. } => (name.clone(), Some(*port)),
         }
     }
 
@@ -31,6 +32,7 @@ impl RequestState {
         match &*self.peer {
             PeerAddr::Inet { peer, .. } => Some(peer.ip().to_canonical().to_string()),
             PeerAddr::Unix { .. } => None,
+            PeerAddr::Named { client, .. } => client.map(|client| client.to_string()),
         }
     }
 
@@ -42,7 +44,7 @@ impl RequestState {
         }
         match &*self.peer {
             PeerAddr::Inet { peer, .. } => Some(peer.port()),
-            PeerAddr::Unix { .. } => None,
+            PeerAddr::Unix { .. } | PeerAddr::Named { .. } => None,
         }
     }
 }

@@ -38,7 +38,7 @@ impl RequestState {
         }
         let (peer, local) = match &*self.peer {
             PeerAddr::Inet { peer, local } => (Some(peer.port()), Some(local.port())),
-            PeerAddr::Unix { .. } => return false,
+            PeerAddr::Unix { .. } | PeerAddr::Named { .. } => return false,
         };
         let origin = counts.resolve(self.request.fields(), peer, local);
         self.request.origin = origin.map(Box::new);
@@ -135,7 +135,7 @@ impl RequestState {
 }
 
 /// Latin-1 text, as WSGI and Werkzeug give field values.
-pub(super) fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
+pub fn latin1<'py>(py: Python<'py>, bytes: &[u8]) -> Bound<'py, PyString> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() => PyString::new(py, text),
         _ => PyString::new(

@@ -5,7 +5,7 @@ use super::fate::Fate;
 use super::state::RequestState;
 use crate::buf::Held;
 use crate::conn::{self, PeerAddr, Request};
-use crate::py::ffi::{self, Context};
+use crate::py::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
@@ -25,8 +25,8 @@ impl RequestState {
     /// The answer is complete. What was made for the view is dropped if nothing else can see it; if somebody kept
     /// the request or a copy of its context, everything stays as it is, but outside of the receive buffer, and the
     /// garbage collector ends the cycle of a request and its state. `held`: the references the caller knows of, that
-    /// of `context`, which is the request's, among them.
-    pub fn release(slf: &Bound<'_, Self>, context: &Context, held: isize) {
+    /// of the request's context among them; `is_uncopied` is asked about that.
+    pub fn release(slf: &Bound<'_, Self>, held: isize, is_uncopied: impl FnOnce() -> bool) {
         let count = |object: &Option<Py<PyAny>>| {
             object
                 .as_ref()
@@ -46,7 +46,7 @@ impl RequestState {
                 && count(&made.request) <= 1 + contexts
                 && count(&made.request_context) <= 1
                 && count(&made.app_context) <= 1
-                && !context.has_copies(slf.py());
+                && is_uncopied();
             if !is_alone {
                 this.leave_arena();
                 return;
@@ -57,16 +57,10 @@ impl RequestState {
         drop(made);
     }
 
-    /// For another request, if the caller and `context` alone refer to it: then making one and setting it is spared.
+    /// For another request, if the caller and its context alone refer to it: then making one and setting it is spared.
     /// It is empty until `renew`.
-    pub fn can_be_renewed(
-        slf: &Bound<'_, Self>,
-        context: &Context,
-        variable: &Bound<'_, PyAny>,
-    ) -> bool {
-        if ffi::reference_count(slf.as_any()) != 2
-            || !context.holds_only(slf.py(), variable, slf.as_any())
-        {
+    pub fn can_be_renewed(slf: &Bound<'_, Self>) -> bool {
+        if ffi::reference_count(slf.as_any()) != 2 {
             return false;
         }
         let left = {
@@ -176,27 +170,18 @@ impl RequestState {
         let Ok(values) = values.cast_exact::<PyDict>() else {
             return Ok(false);
         };
-        let provider = intern!(py, "json_module");
-        // Most have what `stock_request` gave them and nothing else, told by the names' identity.
-        let given = [
-            intern!(py, "_native"),
-            provider,
-            intern!(py, "url_rule"),
-            intern!(py, "view_args"),
-        ];
-        let mut is_as_given = true;
-        let mut module = None;
-        for (name, value) in values.iter() {
-            if name.is(provider) {
-                module = Some(value);
-            } else {
-                is_as_given &= given.iter().any(|given| name.is(given));
-            }
-        }
+        let module = values.get_item(intern!(py, "json_module"))?;
         if module.is_none_or(|module| !module.is(&self.app.json_provider)) {
             return Ok(false);
         }
-        if is_as_given {
+        // Most have what `stock_request` gave them and nothing else.
+        let given = if self.url_rule.is_some() { 4 } else { 2 };
+        if values.len() == given
+            && values.contains(intern!(py, "_native"))?
+            && (given == 2
+                || values.contains(intern!(py, "url_rule"))?
+                    && values.contains(intern!(py, "view_args"))?)
+        {
             return Ok(true);
         }
         for name in [

@@ -6,6 +6,7 @@ pub mod environ;
 pub mod fate;
 pub mod generation;
 mod lent;
+mod local;
 mod made;
 pub mod proxy;
 pub mod session;

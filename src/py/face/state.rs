@@ -7,6 +7,7 @@
 use super::application::App;
 use super::environ::{latin1, separator, title_case};
 use super::fate::Fate;
+use super::local::Local;
 use super::made::{Made, is_json};
 use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
@@ -37,6 +38,8 @@ pub struct RequestState {
     pub(super) environ: Option<Py<PyDict>>,
     pub(super) made: Made,
     pub(super) fate: Fate,
+    /// Of a request without a connection.
+    pub(super) local: Option<Box<Local>>,
 }
 
 impl RequestState {
@@ -54,6 +57,7 @@ impl RequestState {
             environ: None,
             made: Made::default(),
             fate: Fate::default(),
+            local: None,
         }
     }
 
@@ -157,6 +161,9 @@ impl RequestState {
         visit.call(&self.view_args)?;
         visit.call(&self.routing_exception)?;
         visit.call(&self.environ)?;
+        if let Some(local) = &self.local {
+            local.traverse(&visit)?;
+        }
         visit.call(&self.made.request)?;
         visit.call(&self.made.g)?;
         visit.call(&self.made.session)?;
@@ -167,6 +174,7 @@ impl RequestState {
     fn __clear__(&mut self) {
         self.made = Made::default();
         self.environ = None;
+        self.local = None;
         self.routing_exception = None;
         self.view_args = None;
     }
@@ -572,7 +580,10 @@ impl RequestState {
         if let Some(environ) = &slf.try_borrow()?.environ {
             return Ok(environ.clone_ref(py));
         }
-        let environ = super::environ::build(slf)?;
+        let environ = match Self::local_environ(slf)? {
+            Some(environ) => environ,
+            None => super::environ::build(slf)?,
+        };
         let mut this = slf.try_borrow_mut()?;
         Ok(this.environ.get_or_insert(environ.unbind()).clone_ref(py))
     }

@@ -52,8 +52,8 @@ impl PyService {
                 }
                 Message::Socket { key } => self.attend(py, batch, key),
                 Message::Due => {
-                    let host = self.host(py);
-                    self.expire(py, batch, host.as_ref());
+                    let host = self.host.clone();
+                    self.expire(py, batch, host.as_deref());
                 }
             }
         }
@@ -218,8 +218,8 @@ impl PyService {
             return;
         }
         self.tell_readers(py);
-        let host = self.host(py);
-        self.leave_gone(py, batch, host.as_ref());
+        let host = self.host.clone();
+        self.leave_gone(py, batch, host.as_deref());
         let gone: Vec<Key> = self
             .streams
             .keys()

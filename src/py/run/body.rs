@@ -29,7 +29,7 @@ pub struct Reading {
     feed: Arc<Feed>,
     mailbox: Arc<Mailbox<Message>>,
     /// Where tasks run; none in a server without a loop.
-    host: Option<LoopHost>,
+    host: Option<Arc<LoopHost>>,
     /// The thread that brings the body, and can not wait for it.
     reactor: ThreadId,
     waiters: Mutex<Vec<Py<Waiter>>>,
@@ -43,7 +43,7 @@ impl Reading {
         key: Key,
         feed: Arc<Feed>,
         mailbox: Arc<Mailbox<Message>>,
-        host: Option<LoopHost>,
+        host: Option<Arc<LoopHost>>,
         memory: &Arc<Budget>,
     ) -> Arc<Self> {
         Arc::new(Self {
@@ -112,7 +112,7 @@ impl Reading {
     /// Waits on the calling thread.
     fn wait(&self, py: Python<'_>) -> PyResult<()> {
         let here = std::thread::current().id();
-        let is_loop = self.host.as_ref().is_some_and(LoopHost::is_here);
+        let is_loop = self.host.as_ref().is_some_and(|host| host.is_here());
         if self.reactor == here || is_loop {
             return Err(PyRuntimeError::new_err(
                 "the body is still arriving, and this thread cannot wait for it: an async view reads it by \
@@ -197,7 +197,7 @@ impl Reading {
 
 impl Source for Reading {
     fn host(&self) -> Option<&LoopHost> {
-        self.host.as_ref()
+        self.host.as_deref()
     }
 
     fn forget(&self, waiter: &Bound<'_, Waiter>) {

@@ -4,7 +4,7 @@ use super::invoke;
 use super::plan::{Mode, Plan};
 use super::pool::{Job, Ticket, Work};
 use super::service::{Message, PyService};
-use super::task;
+use super::task::{self, Started};
 use super::watchdog::Stage;
 use crate::conn::{Batch, Key};
 use crate::py::face::application::App;
@@ -90,19 +90,20 @@ impl PyService {
                 invoke::run_full(py, &app, &state, &mut self.reply);
             }
             match self.answer(py, batch, key, Some(context)) {
-                Some(context) => RequestState::release(&state, &context, 2),
+                Some(context) => RequestState::release(&state, 2, || !context.has_copies(py)),
                 None => RequestState::outlive_turn(&state),
             }
             return Ok(());
         };
-        let host = host.clone_ref(py);
+        let host = Arc::clone(host);
         let is_socket = socket.is_some();
         let kept = state.clone().unbind();
         let (its_app, its_plan) = (Arc::clone(&app), Arc::clone(&plan));
+        let handle = (!host.is_here()).then(Arc::default);
         let start = task::Start {
             key,
             ticket,
-            handle: Arc::default(),
+            handle: handle.clone(),
             app,
             plan,
             state: state.unbind(),
@@ -110,8 +111,7 @@ impl PyService {
             socket,
             mailbox: Arc::clone(&self.mailbox),
         };
-        let handle = Arc::clone(&start.handle);
-        if !host.is_here() {
+        if let Some(handle) = handle {
             if is_socket {
                 self.hold_socket(key, kept);
             } else {
@@ -124,19 +124,23 @@ impl PyService {
         let schedule = Some(host.schedule(py));
         let context = start.context.clone_ref(py);
         self.pulse.enter(Stage::Task);
-        let done = task::start(py, &host, start, &mut self.reply, schedule)?;
+        let started = task::start(py, &host, start, &mut self.reply, schedule)?;
         self.pulse.enter(Stage::Views);
-        if done {
-            if is_socket && !self.settle_socket(py, batch, key, ticket) {
-                return Ok(());
+        match started {
+            Started::Done => {
+                if is_socket && !self.settle_socket(py, batch, key, ticket) {
+                    host.forget_context(py);
+                    return Ok(());
+                }
+                match self.answer(py, batch, key, Some(context)) {
+                    Some(context) => self.keep(py, context, kept.into_bound(py)),
+                    None => host.forget_context(py),
+                }
             }
-            if let Some(context) = self.answer(py, batch, key, Some(context)) {
-                self.keep(py, context, kept.into_bound(py));
+            Started::Running(_) if is_socket => self.hold_socket(key, kept),
+            Started::Running(handle) => {
+                self.admit(key, ticket, &its_app, &its_plan, kept, handle);
             }
-        } else if is_socket {
-            self.hold_socket(key, kept);
-        } else {
-            self.admit(key, ticket, &its_app, &its_plan, kept, handle);
         }
         Ok(())
     }

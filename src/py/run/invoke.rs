@@ -34,30 +34,34 @@ pub fn run(
     state: &Bound<'_, RequestState>,
     reply: &mut Reply,
 ) {
-    let failed = match &plan.steps {
-        Steps::Files(folder) => return send_file(py, app, plan, state, folder, reply),
-        Steps::Bare => call_view(py, plan, state)
-            .map_err(Failed::InView)
-            .and_then(|value| bare_result(py, app, state, &value, reply).map_err(Failed::After))
-            .err(),
+    match &plan.steps {
+        Steps::Files(folder) => send_file(py, app, plan, state, folder, reply),
+        Steps::Bare => run_bare(py, app, plan, state, reply),
         Steps::Hooks {
             before,
             after,
             teardown,
-        } => {
-            run_hooks(py, app, plan, state, (before, after, teardown), reply);
-            None
-        }
-        Steps::Full | Steps::Socket => return run_full(py, app, state, reply),
-    };
-    match failed {
-        Some(failed) => {
-            let error = answer(py, app, state, failed, reply);
-            end(py, app, state, error);
-        }
-        None if matches!(plan.steps, Steps::Bare) => end(py, app, state, None),
-        None => {}
+        } => run_hooks(py, app, plan, state, (before, after, teardown), reply),
+        Steps::Full | Steps::Socket => run_full(py, app, state, reply),
     }
+}
+
+/// Nothing but the view.
+pub fn run_bare(
+    py: Python<'_>,
+    app: &App,
+    plan: &Plan,
+    state: &Bound<'_, RequestState>,
+    reply: &mut Reply,
+) {
+    let result = call_view(py, plan, state)
+        .map_err(Failed::InView)
+        .and_then(|value| bare_result(py, app, state, &value, reply).map_err(Failed::After));
+    let unhandled = match result {
+        Ok(()) => None,
+        Err(failed) => answer(py, app, state, failed, reply),
+    };
+    end(py, app, state, unhandled);
 }
 
 /// A static file, from the folder or through the view.
@@ -78,12 +82,7 @@ fn send_file(
         Err(error) => drop(error),
     }
     reply.clear();
-    let failed = call_view(py, plan, state)
-        .map_err(Failed::InView)
-        .and_then(|value| bare_result(py, app, state, &value, reply).map_err(Failed::After))
-        .err();
-    let unhandled = failed.and_then(|failed| answer(py, app, state, failed, reply));
-    end(py, app, state, unhandled);
+    run_bare(py, app, plan, state, reply);
 }
 
 /// `view(**view_args)`.
@@ -189,6 +188,8 @@ fn plain_result(
         if status.is_exact_instance_of::<PyInt>()
             && !body.is_instance_of::<PyTuple>()
             && let Ok(status @ 200..=599) = status.extract::<u16>()
+            // These lose header fields.
+            && !matches!(status, 204 | 304)
             && plain_result(py, app, &body, reply)?
         {
             reply.status = status;
@@ -382,8 +383,12 @@ pub fn internal_error(reply: &mut Reply) {
     );
 }
 
-/// Tells the application's log; what cannot be logged goes to `sys.unraisablehook`.
+/// Tells the caller of a request without a connection, else the application's log; what cannot be logged goes to
+/// `sys.unraisablehook`.
 pub fn log(py: Python<'_>, app: &App, state: &Bound<'_, RequestState>, error: PyErr) {
+    if RequestState::keep_failure(state, &error) {
+        return;
+    }
     let logged = app.call(
         intern!(py, "log_failure"),
         (&app.object, state, error.clone_ref(py).into_value(py)),

@@ -31,7 +31,7 @@ pub struct Link {
     pub handshake: Handshake,
     mailbox: Arc<Mailbox<Message>>,
     /// Where tasks run; none in a server without a loop.
-    pub host: Option<LoopHost>,
+    pub host: Option<Arc<LoopHost>>,
     /// The reactor's thread, if it is the loop's too: what is sent there needs a turn and no wake-up.
     home: Option<ThreadId>,
     max_queue: usize,
@@ -94,11 +94,10 @@ pub enum Side {
 
 impl Link {
     pub fn new(
-        py: Python<'_>,
         key: Key,
         handshake: Handshake,
         mailbox: Arc<Mailbox<Message>>,
-        host: Option<&LoopHost>,
+        host: Option<&Arc<LoopHost>>,
         shared: &Shared,
     ) -> Self {
         let config = &shared.config;
@@ -107,8 +106,8 @@ impl Link {
             key,
             handshake,
             mailbox,
-            home: host.filter(|host| host.is_here()).map(LoopHost::thread),
-            host: host.map(|host| host.clone_ref(py)),
+            home: host.filter(|host| host.is_here()).map(|host| host.thread()),
+            host: host.map(Arc::clone),
             max_queue: config.websocket_max_queue.max(1),
             max_bytes: config.websocket_max_message,
             max_outbox: config.max_outbox,
@@ -419,7 +418,7 @@ impl Link {
 
 impl Source for Link {
     fn host(&self) -> Option<&LoopHost> {
-        self.host.as_ref()
+        self.host.as_deref()
     }
 
     fn forget(&self, waiter: &Bound<'_, Waiter>) {

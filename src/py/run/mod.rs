@@ -2,19 +2,23 @@
 
 mod answers;
 pub mod body;
+mod eager;
 pub mod file;
 pub mod folder;
 mod handing;
 pub mod invoke;
 pub mod link;
+pub mod loopback;
 pub mod open;
 pub mod plan;
+pub mod planner;
 pub mod pool;
 pub mod reply;
 pub mod response;
 pub mod service;
 pub mod sink;
 pub mod socket;
+mod spare;
 pub mod stream;
 pub mod task;
 pub mod waiter;

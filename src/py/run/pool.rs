@@ -66,7 +66,7 @@ impl Job {
         if let Some(begun) = begun {
             self.plan.pace.note_pooled(begun.elapsed(), look.as_ref());
         }
-        RequestState::release(state, &self.context, held);
+        RequestState::release(state, held, || !self.context.has_copies(py));
         if streamed {
             RequestState::settle_stream(state);
         }

@@ -20,6 +20,8 @@ pub struct Reply {
     text: Vec<u8>,
     /// Ends of each name and value in `text`.
     ends: SmallVec<[(u32, u32); 8]>,
+    /// The response said its body's length before so many of the fields. The engine says it where it always does.
+    pub length_at: Option<u32>,
     pub body: Vec<u8>,
     pub rest: Rest,
     /// Of a stream of events: how long it may be silent.
@@ -53,6 +55,7 @@ impl Default for Reply {
             lines: b"",
             text: Vec::new(),
             ends: SmallVec::new(),
+            length_at: None,
             body: Vec::new(),
             rest: Rest::Nothing,
             silence: None,
@@ -68,6 +71,7 @@ impl Reply {
         self.lines = b"";
         self.text.clear();
         self.ends.clear();
+        self.length_at = None;
         if self.body.capacity() > 1024 * 1024 {
             self.body = Vec::new();
         } else {
@@ -84,6 +88,11 @@ impl Reply {
         self.ends.push((middle, self.text.len() as u32));
     }
 
+    /// Notes that the body's length stands behind the fields so far.
+    pub fn note_length(&mut self) {
+        self.length_at = Some(self.ends.len() as u32);
+    }
+
     /// Sets the body to a `bytes` object: copied when small, sent by reference when large.
     pub fn set_bytes(&mut self, bytes: &Bound<'_, PyBytes>) {
         let data = bytes.as_bytes();
@@ -94,16 +103,15 @@ impl Reply {
         }
     }
 
+    /// The fields that were added, behind `lines`.
+    pub fn fields(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        fields(&self.text, &self.ends)
+    }
+
     /// Sends it as a whole, or the head of a stream, which is given back: the connection is then `Streaming`.
     pub fn send(&mut self, conn: &mut Conn, shared: &mut Shared) -> Option<Begun> {
         let lines = self.lines;
-        let mut start = 0;
-        let text = &self.text;
-        let fields = self.ends.iter().map(move |&(middle, end)| {
-            let name = &text[start..middle as usize];
-            start = end as usize;
-            (name, &text[middle as usize..end as usize])
-        });
+        let fields = fields(&self.text, &self.ends);
         let reason = self.reason.as_deref();
         match std::mem::replace(&mut self.rest, Rest::Nothing) {
             Rest::Nothing if self.body.len() >= BY_REFERENCE => {
@@ -139,6 +147,19 @@ impl Reply {
         }
         None
     }
+}
+
+/// Names and values by where each ends.
+fn fields<'a>(
+    text: &'a [u8],
+    ends: &'a [(u32, u32)],
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    let mut start = 0;
+    ends.iter().map(move |&(middle, end)| {
+        let name = &text[start..middle as usize];
+        start = end as usize;
+        (name, &text[middle as usize..end as usize])
+    })
 }
 
 fn begin_events(conn: &mut Conn, shared: &Shared, silence: Option<Duration>) {

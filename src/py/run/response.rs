@@ -115,7 +115,9 @@ fn read_stock(py: Python<'_>, response: &Bound<'_, PyAny>, reply: &mut Reply) ->
         if name.len() >= 8 && name.as_bytes()[name.len() - 8..].eq_ignore_ascii_case(b"location") {
             return Ok(false);
         }
-        if !name.eq_ignore_ascii_case("content-length") {
+        if name.eq_ignore_ascii_case("content-length") {
+            reply.note_length();
+        } else {
             add_field(reply, name, value.to_str()?)?;
         }
     }
@@ -193,6 +195,7 @@ pub fn from_rendered(rendered: &Bound<'_, PyAny>, reply: &mut Reply) -> PyResult
         let (name, value) = (name.to_str()?, value.to_str()?);
         if name.eq_ignore_ascii_case("content-length") {
             length = value.parse::<u64>().ok();
+            reply.note_length();
         } else {
             add_field(reply, name, value)?;
         }

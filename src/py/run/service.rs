@@ -9,7 +9,8 @@ mod sockets;
 use super::body::Reading;
 use super::invoke::{self, Failed};
 use super::open::{self, OpenRequests};
-use super::plan::{Mode, Paces, Plan, Steps, Table};
+use super::plan::{Mode, Plan, Steps};
+use super::planner::Planner;
 use super::pool::{Job, PoolQueue, Pushing, Ticket};
 use super::reply::{Begun, Reply, Rest};
 use super::sink::Sink;
@@ -17,19 +18,16 @@ use super::task::LoopHost;
 use super::watchdog::{Pulse, Stage};
 use crate::buf::Budget;
 use crate::conn::{Batch, Key, Phase, Request, Service};
-use crate::http::Method;
-use crate::http::forwarded::Counts;
 use crate::net::Mailbox;
 use crate::pace::{Attached, Demotion, Stopwatch};
 use crate::py::face::application::App;
-use crate::py::face::state::{RequestState, internal};
+use crate::py::face::state::RequestState;
 use crate::py::ffi::{self, Context};
 use crate::py::route::Found;
 use pyo3::prelude::*;
 use sockets::OpenSocket;
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -70,19 +68,13 @@ pub(super) enum Stream {
     Task(Py<Sink>),
 }
 
-/// The longest name of a host in bytes (RFC 1035 2.3.4).
-const HOST: usize = 255;
-
 pub struct PyService {
-    app: Py<PyAny>,
-    generation: Arc<AtomicU64>,
+    pub(super) planner: Planner,
     pub(super) current: Py<PyAny>,
     pinned: Arc<Budget>,
     pub(super) mailbox: Arc<Mailbox<Message>>,
     pub(super) pulse: Arc<Pulse>,
-    paces: Arc<Paces>,
     stopwatch: Stopwatch,
-    table: Option<Table>,
     pub(super) reply: Reply,
     pub(super) open: OpenRequests,
     /// The body that the last inline view left to be generated belongs in the pool.
@@ -96,17 +88,15 @@ pub struct PyService {
     /// The context of the last inline request and its value of `current`, if the next can have them.
     kept: Option<(Context, Py<RequestState>)>,
     pub(super) pool: Option<Arc<PoolQueue>>,
-    pub(super) host: Option<LoopHost>,
+    pub(super) host: Option<Arc<LoopHost>>,
     hidden_loop: Option<Py<PyAny>>,
 }
 
 impl PyService {
     pub fn new(
         py: Python<'_>,
-        app: Py<PyAny>,
-        generation: Arc<AtomicU64>,
+        planner: Planner,
         pinned: Arc<Budget>,
-        paces: Arc<Paces>,
         mailbox: Arc<Mailbox<Message>>,
         pulse: Arc<Pulse>,
     ) -> PyResult<Self> {
@@ -115,15 +105,12 @@ impl PyService {
             .getattr("current")?
             .unbind();
         Ok(Self {
-            app,
-            generation,
+            planner,
             current,
             pinned,
             mailbox,
             pulse,
-            paces,
             stopwatch: Stopwatch::default(),
-            table: None,
             reply: Reply::default(),
             open: OpenRequests::default(),
             streams_from_pool: false,
@@ -141,116 +128,8 @@ impl PyService {
         self.pool = Some(pool);
     }
 
-    pub fn host(&self, py: Python<'_>) -> Option<LoopHost> {
-        self.host.as_ref().map(|host| host.clone_ref(py))
-    }
-
-    pub fn set_host(&mut self, host: LoopHost) {
+    pub fn set_host(&mut self, host: Arc<LoopHost>) {
         self.host = Some(host);
-    }
-
-    /// Compares generations and builds the table anew if the application has changed. Every request does it: a
-    /// change made by a view holds for the next request of the same batch.
-    fn refresh(&mut self, py: Python<'_>) -> PyResult<()> {
-        let generation = self.generation.load(Ordering::Acquire);
-        if self
-            .table
-            .as_ref()
-            .is_some_and(|table| table.generation == generation)
-        {
-            return Ok(());
-        }
-        self.table = Some(Table::build(py, &self.app, generation, &self.paces)?);
-        Ok(())
-    }
-
-    /// Matches the request and finds its plan. An error here is the application's (a converter raised, say).
-    pub(super) fn plan(
-        &mut self,
-        py: Python<'_>,
-        state: &Bound<'_, RequestState>,
-    ) -> PyResult<Arc<Plan>> {
-        let Some(table) = self.table.as_mut() else {
-            return Err(internal("the application has no table"));
-        };
-        let found = {
-            let this = state.try_borrow()?;
-            let request = this.request();
-            match request.host() {
-                // Longer than a name can be: the dialect refuses it.
-                Some(host) if host.len() > HOST => Found::Python,
-                _ => table.router.get().find(py, request, table.host_matching)?,
-            }
-        };
-        match found {
-            Found::Rule { rule, view_args } => {
-                let plan = table.plan(py, rule)?;
-                state.try_borrow_mut()?.set_match(
-                    plan.rule.clone_ref(py),
-                    view_args.map(|args| args.unbind().into_any()),
-                );
-                if plan.automatic_options
-                    && state.try_borrow()?.request().head.method == Method::Options
-                {
-                    return Ok(Arc::clone(&table.unmatched));
-                }
-                Ok(plan)
-            }
-            // No rule, or one that Python has to look at (custom converters): the dialect's own matching decides.
-            Found::Python => match table.proxies {
-                Some(counts) => self.plan_behind_proxies(py, state, &counts),
-                None => self.plan_unmatched(py, state),
-            },
-        }
-    }
-
-    /// A handshake's plan, or that of a request without a rule.
-    fn plan_unmatched(
-        &mut self,
-        py: Python<'_>,
-        state: &Bound<'_, RequestState>,
-    ) -> PyResult<Arc<Plan>> {
-        let Some(table) = &self.table else {
-            return Err(internal("the application has no table"));
-        };
-        let unmatched = Arc::clone(&table.unmatched);
-        Ok(self.socket_plan(py, state)?.unwrap_or(unmatched))
-    }
-
-    /// What `plan` says for an application that believes proxies of its own accord. A request of which they say what only
-    /// Python can tell keeps its origin, and goes through the application's wrapper.
-    fn plan_behind_proxies(
-        &mut self,
-        py: Python<'_>,
-        state: &Bound<'_, RequestState>,
-        counts: &Counts,
-    ) -> PyResult<Arc<Plan>> {
-        let Some(table) = self.table.as_mut() else {
-            return Err(internal("the application has no table"));
-        };
-        if !state.try_borrow_mut()?.believe(counts) {
-            return Ok(Arc::clone(&table.unmatched));
-        }
-        let found = {
-            let this = state.try_borrow()?;
-            match this.request().host() {
-                Some(host) if host.len() > HOST => Found::Python,
-                _ => table.router.get().find(py, this.request(), false)?,
-            }
-        };
-        let Found::Rule { rule, view_args } = found else {
-            return self.plan_unmatched(py, state);
-        };
-        let plan = table.plan(py, rule)?;
-        let mut this = state.try_borrow_mut()?;
-        this.set_match(
-            plan.rule.clone_ref(py),
-            view_args.map(|args| args.unbind().into_any()),
-        );
-        if plan.automatic_options && this.request().head.method == Method::Options {
-            return Ok(Arc::clone(&table.unmatched));
-        }
-        Ok(plan)
     }
 
     /// The pool is full and the request is for it: told before anything of Python is made for the request.
@@ -258,7 +137,7 @@ impl PyService {
         if !self.pool.as_ref().is_some_and(|pool| pool.is_full()) {
             return false;
         }
-        let Some(table) = self.table.as_mut() else {
+        let Some(table) = self.planner.table() else {
             return false;
         };
         // What cannot be told here is told by the way through Python, or by the full queue itself.
@@ -292,14 +171,11 @@ impl PyService {
             return self.deliver(py, batch, key);
         };
         let peer = Arc::clone(conn.peer());
-        self.refresh(py)?;
+        let app = self.planner.refresh(py)?;
         if self.is_refused(py, &request) {
             self.refuse(py, batch, key);
             return Ok(());
         }
-        let Some(app) = self.table.as_ref().map(|table| Arc::clone(&table.app)) else {
-            return Err(internal("the application has no table"));
-        };
         let kept = self.kept.take();
         let is_kept = kept.is_some();
         let (context, state) = match kept {
@@ -319,7 +195,7 @@ impl PyService {
             if !is_kept {
                 ffi::set_context_var(self.current.bind(py), state.as_any())?;
             }
-            match self.plan(py, &state) {
+            match self.planner.plan(py, &state) {
                 Ok(plan) if self.runs_here(&plan) => {
                     self.hide_loop(py)?;
                     self.reply.clear();
@@ -417,9 +293,21 @@ impl PyService {
         context: Context,
         state: Bound<'_, RequestState>,
     ) {
-        RequestState::release(&state, &context, 2);
-        if RequestState::can_be_renewed(&state, &context, self.current.bind(py)) {
+        let hosted = self
+            .host
+            .as_ref()
+            .map_or(0, |host| host.references(&context));
+        let is_alone = context.holds_only(py, 1 + hosted, self.current.bind(py), state.as_any());
+        if !is_alone || ffi::reference_count(state.as_any()) != 2 {
+            RequestState::release(&state, 2, || is_alone || !context.has_copies(py));
+        }
+        if is_alone && RequestState::can_be_renewed(&state) {
             self.kept = Some((context, state.unbind()));
+        } else if hosted != 0
+            && let Some(host) = &self.host
+            && host.is_here()
+        {
+            host.forget_context(py);
         }
     }
 
@@ -484,13 +372,7 @@ impl PyService {
         self.pulse.enter(Stage::Views);
         self.stopwatch.forget();
         batch.shared.graveyard.clear();
-        if self
-            .table
-            .as_mut()
-            .is_some_and(|table| !table.watch.is_unchanged(py))
-        {
-            self.table = None;
-        }
+        self.planner.look(py);
         self.end_sockets(py, batch);
         self.take_messages(py, batch);
         for key in batch.take_resumable() {

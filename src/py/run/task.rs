@@ -1,9 +1,10 @@
 //! Async views: the root task of a request on a stock event loop.
 //!
-//! On 3.12 and later the task starts eagerly: a coroutine that never suspends costs no turn of the loop, and its
-//! answer is written with the batch. Otherwise the task's done callback leaves the answer in the reactor's
-//! mailbox and schedules one turn.
+//! A task starts eagerly, by Python 3.12's own means or by `run::eager`: a coroutine that never suspends costs no turn of
+//! the loop, and its answer is written with the batch. Otherwise the task's done callback leaves the answer in the
+//! reactor's mailbox and schedules one turn.
 
+use super::eager::FirstSteps;
 use super::invoke::{self, Failed};
 use super::open::timed_out;
 use super::plan::{Plan, Steps};
@@ -12,28 +13,44 @@ use super::reply::{Reply, Rest};
 use super::response;
 use super::service::Message;
 use super::socket::Socket;
+use super::spare::{Spares, Stepped};
 use super::watchdog::Pulse;
 use crate::conn::Key;
 use crate::net::Mailbox;
 use crate::py::face::application::App;
 use crate::py::face::fate::Fate;
 use crate::py::face::state::RequestState;
-use crate::py::ffi::Context;
+use crate::py::ffi::{Context, Entered};
 use pyo3::exceptions::PyTypeError;
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySet};
-use std::sync::atomic::Ordering;
+use pyo3::types::{PyDict, PySet, PyTuple};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::ThreadId;
+
+/// How a task comes to run its first step.
+enum Eager {
+    /// The task runs it when it is made, if it is made for one request.
+    Task(Option<Spares>),
+    /// It is kept from the loop, and run here.
+    Here(FirstSteps),
+    /// In the loop's next round.
+    No,
+}
 
 /// The loop that hosts async views, and what is needed of asyncio.
 pub struct LoopHost {
     event_loop: Py<PyAny>,
     thread: ThreadId,
     task_class: Py<PyAny>,
-    /// What a request's task is made with, but for its context; copied for each.
+    is_done: Py<PyAny>,
+    get_result: Py<PyAny>,
+    /// What a request's task is made with; its context stands there for as long as that takes, or until the next one
+    /// where the service keeps it.
     options: Py<PyDict>,
+    /// The address of the context that stands there; 0 for none.
+    context: AtomicUsize,
     /// What calling a coroutine function returns.
     coroutine_class: Py<PyAny>,
     get_running: Py<PyAny>,
@@ -42,7 +59,7 @@ pub struct LoopHost {
     tasks: Py<PySet>,
     /// Schedules one turn of the reactor that is this loop's guest.
     schedule: Py<PyAny>,
-    eager: bool,
+    eager: Eager,
     /// Of the reactor that is this loop's guest.
     pulse: Arc<Pulse>,
 }
@@ -60,43 +77,35 @@ impl LoopHost {
         let options = PyDict::new(py);
         options.set_item("loop", event_loop)?;
         // A name of its own is formatted for each task that is given none: a twentieth of such a request.
-        options.set_item("name", "request")?;
+        let name = intern!(py, "request");
+        options.set_item("name", name)?;
         if cfg!(Py_3_11) {
             // Earlier tasks copy the current context, which is the request's: it is entered here.
             options.set_item(intern!(py, "context"), py.None())?;
         }
-        if cfg!(Py_3_12) {
+        let eager = if cfg!(Py_3_12) {
             options.set_item("eager_start", true)?;
-        }
+            Eager::Task(Spares::new(event_loop, name)?)
+        } else {
+            FirstSteps::new(event_loop)?.map_or(Eager::No, Eager::Here)
+        };
+        let task_class = asyncio.getattr("Task")?;
         Ok(Self {
             event_loop: event_loop.clone().unbind(),
             thread: std::thread::current().id(),
-            task_class: asyncio.getattr("Task")?.unbind(),
+            is_done: task_class.getattr("done")?.unbind(),
+            get_result: task_class.getattr("result")?.unbind(),
+            task_class: task_class.unbind(),
             options: options.unbind(),
+            context: AtomicUsize::new(0),
             coroutine_class: py.import("types")?.getattr("CoroutineType")?.unbind(),
             get_running: events.getattr("_get_running_loop")?.unbind(),
             set_running: events.getattr("_set_running_loop")?.unbind(),
             tasks: PySet::empty(py)?.unbind(),
             schedule,
-            eager: cfg!(Py_3_12),
+            eager,
             pulse,
         })
-    }
-
-    pub fn clone_ref(&self, py: Python<'_>) -> Self {
-        Self {
-            event_loop: self.event_loop.clone_ref(py),
-            thread: self.thread,
-            task_class: self.task_class.clone_ref(py),
-            options: self.options.clone_ref(py),
-            coroutine_class: self.coroutine_class.clone_ref(py),
-            get_running: self.get_running.clone_ref(py),
-            set_running: self.set_running.clone_ref(py),
-            tasks: self.tasks.clone_ref(py),
-            schedule: self.schedule.clone_ref(py),
-            eager: self.eager,
-            pulse: Arc::clone(&self.pulse),
-        }
     }
 
     /// Whether this thread is the loop's.
@@ -170,12 +179,57 @@ impl LoopHost {
             .map(drop)
     }
 
+    /// Has the next task be made in a context; `true`: so was the last one. On the loop's thread, as everything that is
+    /// about `options`.
+    fn give_context(&self, py: Python<'_>, context: &Context) -> PyResult<bool> {
+        let address = context.object().as_ptr() as usize;
+        if self.context.load(Ordering::Relaxed) == address {
+            return Ok(true);
+        }
+        self.options
+            .bind(py)
+            .set_item(intern!(py, "context"), context.object())?;
+        self.context.store(address, Ordering::Relaxed);
+        Ok(false)
+    }
+
+    /// How many references to a context are the host's.
+    pub fn references(&self, context: &Context) -> isize {
+        let spares = self.spares().map_or(0, |spares| spares.references(context));
+        spares
+            + isize::from(
+                self.context.load(Ordering::Relaxed) == context.object().as_ptr() as usize,
+            )
+    }
+
+    fn spares(&self) -> Option<&Spares> {
+        match &self.eager {
+            Eager::Task(spares) => spares.as_ref(),
+            Eager::Here(_) | Eager::No => None,
+        }
+    }
+
+    /// Lets go of the context of the last task.
+    pub fn forget_context(&self, py: Python<'_>) {
+        if let Some(spares) = self.spares() {
+            spares.forget();
+        }
+        if self.context.swap(0, Ordering::Relaxed) != 0
+            && let Err(error) = self
+                .options
+                .bind(py)
+                .set_item(intern!(py, "context"), py.None())
+        {
+            error.write_unraisable(py, None);
+        }
+    }
+
     /// Starts a request's task from another reactor's thread.
-    pub fn start_elsewhere(&self, py: Python<'_>, start: Start) -> PyResult<()> {
+    pub fn start_elsewhere(self: &Arc<Self>, py: Python<'_>, start: Start) -> PyResult<()> {
         let starter = Py::new(
             py,
             Starter {
-                host: self.clone_ref(py),
+                host: Arc::clone(self),
                 start: Some(start),
             },
         )?;
@@ -189,7 +243,8 @@ impl LoopHost {
 pub struct Start {
     pub key: Key,
     pub ticket: Ticket,
-    pub handle: Arc<Handle>,
+    /// Made before the start if that is on another thread.
+    pub handle: Option<Arc<Handle>>,
     pub app: Arc<App>,
     pub plan: Arc<Plan>,
     pub state: Py<RequestState>,
@@ -245,38 +300,54 @@ impl Handle {
     }
 }
 
-/// Starts the task; called on the loop's own thread. `true`: it is done, and `reply` holds its answer. Else its
-/// done callback leaves the answer in the mailbox, and calls `schedule` or, without one, wakes the reactor.
+/// What came of a task's start.
+pub enum Started {
+    /// It is done, and the reply holds its answer.
+    Done,
+    Running(Arc<Handle>),
+}
+
+/// Starts the task; called on the loop's own thread. When it is done later, its done callback leaves the answer in the
+/// mailbox, and calls `schedule` or, without one, wakes the reactor. What was made for a request that is done at once is
+/// the caller's to release.
 pub fn start(
     py: Python<'_>,
     host: &LoopHost,
-    start: Start,
+    mut start: Start,
     reply: &mut Reply,
     schedule: Option<Py<PyAny>>,
-) -> PyResult<bool> {
+) -> PyResult<Started> {
     let state = start.state.bind(py).clone();
-    let task = match create(py, host, &start) {
-        Ok(task) => task,
+    let (stepped, entered) = match create(py, host, &start) {
+        Ok(made) => made,
         Err(error) => {
             let _entered = start.context.enter(py)?;
             let failed = Failed::InView(error);
             let unhandled = invoke::answer(py, &start.app, &state, failed, reply);
             invoke::end(py, &start.app, &state, unhandled);
-            return Ok(true);
+            return Ok(Started::Done);
         }
     };
-    if host.eager && task.call_method0(intern!(py, "done"))?.is_truthy()? {
-        {
-            let _entered = start.context.enter(py)?;
-            finish(py, &start.app, &start.plan, &state, &task, reply);
+    let task = match stepped {
+        Stepped::Task(task) => task,
+        Stepped::Over(result) => {
+            finish(py, &start.app, &start.plan, &state, result, reply);
+            settle(&state, reply);
+            return Ok(Started::Done);
         }
-        drop(task);
-        // Three references that are known: this one, `start`'s and the reactor's; and the context's value.
-        release(&state, &start.context, 4, reply);
-        return Ok(true);
+    };
+    drop(entered);
+    if !matches!(host.eager, Eager::No) && host.is_done.bind(py).call1((&task,))?.is_truthy()? {
+        let result = host.get_result.bind(py).call1((&task,));
+        let _entered = start.context.enter(py)?;
+        finish(py, &start.app, &start.plan, &state, result, reply);
+        settle(&state, reply);
+        return Ok(Started::Done);
     }
+    host.forget_context(py);
+    let handle = Arc::clone(start.handle.get_or_insert_default());
     host.tasks.bind(py).add(&task)?;
-    if start.handle.begin(&task) {
+    if handle.begin(&task) {
         task.call_method0(intern!(py, "cancel"))?;
     }
     host.pulse.task_began();
@@ -292,10 +363,15 @@ pub fn start(
         },
     )?;
     task.call_method(intern!(py, "add_done_callback"), (done,), Some(&options))?;
-    Ok(false)
+    Ok(Started::Running(handle))
 }
 
-fn create<'py>(py: Python<'py>, host: &LoopHost, start: &Start) -> PyResult<Bound<'py, PyAny>> {
+/// What a view's coroutine has become. The request's context may be entered still.
+fn create<'a, 'py>(
+    py: Python<'py>,
+    host: &LoopHost,
+    start: &'a Start,
+) -> PyResult<(Stepped<'py>, Option<Entered<'a, 'py>>)> {
     let entered = start.context.enter(py)?;
     let state = start.state.bind(py);
     let coroutine = match (&start.plan.steps, &start.socket) {
@@ -317,15 +393,37 @@ fn create<'py>(py: Python<'py>, host: &LoopHost, start: &Start) -> PyResult<Boun
             "the async view did not return a coroutine",
         ));
     }
-    let options = host.options.bind(py).copy()?;
-    if cfg!(Py_3_11) {
-        options.set_item(intern!(py, "context"), start.context.object())?;
+    let again = cfg!(Py_3_11) && host.give_context(py, &start.context)?;
+    if again
+        && is_coroutine
+        && let Some(spares) = host.spares()
+        && let Some(stepped) = spares.first_step(py, &coroutine, &start.context)?
+    {
+        return Ok((stepped, Some(entered)));
     }
-    if host.eager {
-        // An eager first step enters the context itself: it must not be entered already.
-        drop(entered);
+    // A tuple and a dict go to the class as they are.
+    let arguments = PyTuple::new(py, [coroutine])?;
+    let make = || {
+        let options = host.options.bind(py);
+        host.task_class.bind(py).call(arguments, Some(options))
+    };
+    match &host.eager {
+        Eager::Task(_) => {
+            // The first step enters the context itself: it must not be entered already.
+            drop(entered);
+            make()
+        }
+        Eager::Here(first) => {
+            let (task, step) = first.catch(py, make)?;
+            drop(entered);
+            if let Some(step) = step {
+                first.run(py, step)?;
+            }
+            Ok(task)
+        }
+        Eager::No => make(),
     }
-    host.task_class.bind(py).call((coroutine,), Some(&options))
+    .map(|task| (Stepped::Task(task), None))
 }
 
 /// What the finished task says, as an answer.
@@ -334,10 +432,9 @@ fn finish(
     app: &App,
     plan: &Plan,
     state: &Bound<'_, RequestState>,
-    task: &Bound<'_, PyAny>,
+    result: PyResult<Bound<'_, PyAny>>,
     reply: &mut Reply,
 ) {
-    let result = task.call_method0(intern!(py, "result"));
     let failed = match plan.steps {
         Steps::Bare => match result {
             Ok(value) => invoke::bare_result(py, app, state, &value, reply)
@@ -379,13 +476,14 @@ fn is_cancelled(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<pyo3::exceptions::asyncio::CancelledError>(py)
 }
 
-fn release(state: &Bound<'_, RequestState>, context: &Context, held: isize, reply: &Reply) {
+/// The view is over; what it made stays while a body is generated (`false`).
+fn settle(state: &Bound<'_, RequestState>, reply: &Reply) -> bool {
     RequestState::settle_stream(state);
-    if matches!(reply.rest, Rest::Stream(..)) {
+    let streams = matches!(reply.rest, Rest::Stream(..));
+    if streams {
         RequestState::outlive_turn(state);
-    } else {
-        RequestState::release(state, context, held);
     }
+    !streams
 }
 
 /// The done callback of a request's task. Runs in the request's context.
@@ -409,13 +507,19 @@ impl Done {
             this.pulse.task_ended();
             (start, this.tasks.clone_ref(py), this.schedule.take())
         };
-        start.handle.end();
+        if let Some(handle) = &start.handle {
+            handle.end();
+        }
         tasks.bind(py).discard(task)?;
         let mut reply = Box::new(Reply::default());
         let state = start.state.bind(py).clone();
-        finish(py, &start.app, &start.plan, &state, task, &mut reply);
-        // As above.
-        release(&state, &start.context, 4, &reply);
+        let result = task.call_method0(intern!(py, "result"));
+        finish(py, &start.app, &start.plan, &state, result, &mut reply);
+        if settle(&state, &reply) {
+            // Three references that are known: this one, `start`'s and the reactor's; and the context's value.
+            let context = &start.context;
+            RequestState::release(&state, 4, || !context.has_copies(py));
+        }
         let Start {
             key,
             ticket,
@@ -444,7 +548,7 @@ impl Done {
 /// Starts a task on the loop's thread for a reactor that lives on another.
 #[pyclass(module = "bustapi._core")]
 struct Starter {
-    host: LoopHost,
+    host: Arc<LoopHost>,
     start: Option<Start>,
 }
 
@@ -457,19 +561,29 @@ impl Starter {
             let Some(begin) = this.start.take() else {
                 return Ok(());
             };
-            (this.host.clone_ref(py), begin)
+            (Arc::clone(&this.host), begin)
         };
         let (key, ticket, mailbox) = (begin.key, begin.ticket, Arc::clone(&begin.mailbox));
         let context = begin.context.clone_ref(py);
+        let state = begin.state.bind(py).clone();
         let mut reply = Box::new(Reply::default());
-        match start(py, &host, begin, &mut reply, None) {
-            Ok(true) => mailbox.send(Message::Reply {
-                key,
-                ticket,
-                reply,
-                context: Some(context),
-            }),
-            Ok(false) => {}
+        let started = start(py, &host, begin, &mut reply, None);
+        // The reactor that keeps the context is another thread's.
+        host.forget_context(py);
+        match started {
+            Ok(Started::Done) => {
+                if !matches!(reply.rest, Rest::Stream(..)) {
+                    // This reference and the reactor's; and the context's value.
+                    RequestState::release(&state, 3, || !context.has_copies(py));
+                }
+                mailbox.send(Message::Reply {
+                    key,
+                    ticket,
+                    reply,
+                    context: Some(context),
+                });
+            }
+            Ok(Started::Running(_)) => {}
             Err(error) => {
                 error.write_unraisable(py, None);
                 invoke::internal_error(&mut reply);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any, Callable
 
 import httpx
@@ -141,7 +142,7 @@ def test_the_way_of_a_failure(prepare: Prepare) -> None:
 
 def test_receivers_of_signals_are_told() -> None:
     told: dict[str, list[Any]] = {}
-    receivers: list[Any] = []
+    connected = contextlib.ExitStack()
 
     def prepare(app: Any, face: Face) -> None:
         notes = told.setdefault(face.flask.__name__, [])
@@ -152,11 +153,11 @@ def test_receivers_of_signals_are_told() -> None:
             def note(sender: Any, _name: str = name, **extra: Any) -> None:
                 notes.append((_name, sorted(extra), face.request.path))
 
-            getattr(face, name).connect(note, app)
-            receivers.append(note)  # signals refer to them weakly
+            connected.enter_context(getattr(face, name).connected_to(note, app))
 
     requests = [get("/"), get("/fails"), get("/?early=1"), get("/code")]
-    assert_same(building(prepare), *requests)
+    with connected:
+        assert_same(building(prepare), *requests)
     assert told["bustapi.flask"] == told["flask"]
     assert ("got_request_exception", ["exception"], "/fails") in told["flask"]
 

@@ -6,6 +6,7 @@ reference's test client.
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 from collections.abc import Iterator
 from typing import Any, Callable
@@ -261,7 +262,7 @@ def test_values_are_preprocessed() -> None:
 
 
 def test_signals_are_sent() -> None:
-    kept: list[Any] = []
+    connected = contextlib.ExitStack()
 
     def prepare(app: Any, notes: list[str], face: Face) -> None:
         for name in (
@@ -277,8 +278,7 @@ def test_signals_are_sent() -> None:
             def receive(sender: Any, name: str = name, **values: Any) -> None:
                 notes.append(f"{name} {sorted(values)}")
 
-            kept.append(receive)
-            getattr(face, name).connect(receive, app)
+            connected.enter_context(getattr(face, name).connected_to(receive, app))
 
         app.get("/")(lambda: "fine")
 
@@ -286,7 +286,8 @@ def test_signals_are_sent() -> None:
         def boom() -> Any:
             raise RuntimeError
 
-    same_notes(prepare, get("/"), get("/boom"))
+    with connected:
+        same_notes(prepare, get("/"), get("/boom"))
 
 
 STEPS: dict[str, Callable[[Any, Face], None]] = {

@@ -419,7 +419,7 @@ case(
     206,
     "open",
     shows=(b"Content-Range: bytes 2-4/10\r\n", b"\r\n\r\n234"),
-    hides=(b"2345",),
+    hides=(b"\r\n\r\n2345",),
 )
 case(
     "9110 14.2",

@@ -353,3 +353,91 @@ def test_one_client_and_one_contended_lock_with_four_threads(tmp_path: Path, loo
         assert "Traceback" not in served.log()
         if per_thread:
             served.wait_for("closed a client")
+
+
+STARTS = """
+    import asyncio
+    import os
+    import threading
+
+    from bustapi import BustAPI, current_app
+
+    app = BustAPI(__name__)
+    pools = {}
+
+    def say(what):
+        # In one piece: several threads write at once.
+        line = f"{what} {threading.current_thread().name} {id(asyncio._get_running_loop())} {current_app.name}"
+        os.write(1, f"{line}\\n".encode())
+
+    @app.on_startup
+    async def connect():
+        await asyncio.sleep(0.05)
+        if FAILS and threading.current_thread() is not threading.main_thread():
+            raise LookupError("no database for this loop")
+        say("startup")
+        pools[asyncio.get_running_loop()] = asyncio.Lock()
+
+    @app.on_startup
+    def once():
+        say("plain startup")
+
+    @app.on_shutdown
+    async def disconnect():
+        await pools.pop(asyncio.get_running_loop()).acquire()
+        say("shutdown")
+
+    @app.on_shutdown
+    def at_last():
+        say("plain shutdown")
+
+    @app.lifespan
+    async def life(app):
+        say("enter")
+        try:
+            yield
+        finally:
+            await asyncio.sleep(0)
+            say("leave")
+
+    @app.get("/")
+    async def view():
+        async with pools[asyncio.get_running_loop()]:
+            return str(len(pools))
+"""
+
+
+def said(served: Served, what: str) -> list[str]:
+    return [line.split()[-2] for line in served.lines if line.startswith(f"{what} ")]
+
+
+@pytest.mark.parametrize(("loops", "times"), [("one", 1), ("per-thread", 3)])
+def test_what_is_awaited_at_the_start_and_the_end_runs_once_on_each_loop(
+    tmp_path: Path, loops: str, times: int
+) -> None:
+    source = STARTS.replace("FAILS", "False")
+    with serving(tmp_path, source, run=f"threads=3, loops={loops!r}") as served:
+        served.wait_for("BustAPI .* on http")
+        begun = said(served, "startup")
+        assert len(begun) == len(set(begun)) == times
+        assert said(served, "enter") == begun
+        assert len(said(served, "plain")) == 1
+        for _ in range(12):
+            connection = http.client.HTTPConnection("127.0.0.1", served.port, timeout=10)
+            connection.request("GET", "/")
+            assert connection.getresponse().read() == str(times).encode()
+            connection.close()
+        assert served.stop() == 0
+    assert sorted(said(served, "shutdown")) == sorted(said(served, "leave")) == sorted(begun)
+    assert len(said(served, "plain")) == 2
+    assert "Traceback" not in served.log()
+
+
+def test_a_start_that_fails_on_another_loop_ends_the_server(tmp_path: Path) -> None:
+    source = STARTS.replace("FAILS", "True")
+    with serving(tmp_path, source, run="threads=2, loops='per-thread'") as served:
+        assert served.process.wait(20) == 70
+        served.wait_for("LookupError: no database for this loop")
+    # What had begun was ended.
+    assert len(said(served, "enter")) == len(said(served, "leave")) == 2
+    assert "BustAPI 0" not in served.log()

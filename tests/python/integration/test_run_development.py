@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import sys
-import time
 from pathlib import Path
 
 import pytest
 
-from run_helpers import Server, eventually, run_to_end, script, started
+from run_helpers import Server, edit, eventually, run_to_end, script, started
 
 APP = """
     import os
@@ -38,10 +36,7 @@ COMMANDS = {
 
 
 def change(folder: Path) -> None:
-    path = folder / "served.py"
-    path.write_text(path.read_text().replace("first", "second"))
-    # A clock that stands still between two writes hides the second.
-    os.utime(path, (time.time() + 2, time.time() + 2))
+    edit(folder / "served.py", "first", "second")
 
 
 def answers(server: Server, body: str) -> bool:

@@ -36,6 +36,12 @@ APP = """
         time.sleep(seconds)
         return "slow"
 
+    @app.get("/until/<name>", execution="pool")
+    def until(name):
+        while not os.path.exists(name):
+            time.sleep(0.02)
+        return name
+
     @app.get("/inline/<float:seconds>")
     def inline(seconds):
         time.sleep(seconds)
@@ -108,7 +114,7 @@ def test_a_drain_answers_what_is_under_way(tmp_path: Path, path: str, body: str,
 
 def test_a_draining_server_takes_no_new_connections(tmp_path: Path) -> None:
     with started(served(tmp_path), tmp_path) as server, ThreadPoolExecutor(1) as clients:
-        under_way = clients.submit(server.get, "/slow/1.0")
+        under_way = clients.submit(server.get, "/until/told")
         time.sleep(0.3)
         server.send(signal.SIGTERM)
 
@@ -119,9 +125,12 @@ def test_a_draining_server_takes_no_new_connections(tmp_path: Path) -> None:
                 return True
             return False
 
-        eventually(refused, 2)
-        assert not under_way.done()
-        assert under_way.result() == (200, "slow")
+        try:
+            eventually(refused)
+            assert not under_way.done()
+        finally:
+            (tmp_path / "told").touch()
+        assert under_way.result() == (200, "told")
         assert server.wait() == 0
 
 

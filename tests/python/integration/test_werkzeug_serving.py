@@ -14,6 +14,8 @@ from typing import Callable
 
 import pytest
 
+from run_helpers import edit
+
 APP = """
 import sys
 from bustapi.flask import Flask
@@ -78,8 +80,7 @@ def served_script(tmp_path: Path) -> Path:
 
 
 def change(script: Path) -> None:
-    script.write_text(script.read_text().replace("ANSWER = 'one'", "ANSWER = 'two'"))
-    os.utime(script, (time.time() + 5, time.time() + 5))
+    edit(script, "ANSWER = 'one'", "ANSWER = 'two'")
 
 
 def test_change_is_served_by_a_new_process(serve_source: Callable[..., Served], served_script: Path) -> None:

@@ -63,6 +63,46 @@ def test_a_waiting_coroutine_can_be_cancelled():
     asyncio.run(main())
 
 
+def test_a_second_coroutine_that_waits_is_told():
+    channel = Channel[str]()
+
+    async def main() -> tuple[str, int]:
+        with channel.subscribe() as messages:
+            first = asyncio.ensure_future(messages.get())
+            await asyncio.sleep(0)
+            with pytest.raises(RuntimeError, match="another coroutine waits"):
+                await messages.get()
+            channel.publish("for the first")
+            return await asyncio.wait_for(first, WAIT), len(channel)
+
+    assert asyncio.run(main()) == ("for the first", 1)
+
+
+def test_what_a_lost_message_does_may_use_the_channel():
+    channel = Channel[object](queue=1)
+
+    class Goodbye:
+        def __del__(self) -> None:
+            channel.publish("gone")
+
+    with channel.subscribe() as messages, channel.subscribe() as others:
+        channel.publish(Goodbye())
+        others.close()
+        assert isinstance(others.get_blocking(WAIT), Goodbye)
+        channel.publish("another")
+        assert messages.get_blocking(WAIT) in ("another", "gone")
+
+
+def test_a_subscription_can_be_closed_while_the_channel_is_locked():
+    """As the garbage collector does it, at any moment."""
+    channel = Channel[str]()
+    messages = channel.subscribe()
+    with channel._lock, messages._lock:
+        messages.close()
+    assert list(messages) == []
+    assert len(channel) == 0
+
+
 def test_threads_time_out_and_are_ended():
     channel = Channel[str]()
     with channel.subscribe() as messages, pytest.raises(TimeoutError):

@@ -89,6 +89,16 @@ class FakeWatchdog:
         self.reports.put(None)
 
 
+#: The threads there were when the test began.
+BEFORE: set[threading.Thread] = set()
+
+
+@pytest.fixture(autouse=True)
+def others() -> None:
+    BEFORE.clear()
+    BEFORE.update(threading.enumerate())
+
+
 @pytest.fixture(autouse=True)
 def fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(FakeReactor, "made", [])
@@ -112,7 +122,12 @@ def serve(host: ThreadHost) -> None:
 
 
 def names() -> list[str]:
-    return [thread.name for thread in threading.enumerate() if thread.name.startswith("bustapi")]
+    """Of the threads that the test has started; other tests' servers may leave some that end when they are idle."""
+    return [
+        thread.name
+        for thread in threading.enumerate()
+        if thread.name.startswith("bustapi") and thread not in BEFORE
+    ]
 
 
 def test_a_drain_ends_every_thread() -> None:

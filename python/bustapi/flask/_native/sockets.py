@@ -28,20 +28,19 @@ from ..app import Flask
 from ..signals import got_request_exception, request_started
 from .answer import render
 from .pipeline import (
-    _call,
     _end,
     _enter,
     _finalize,
     _handle_user_exception,
+    _is_awaitable,
     _preprocess,
     _send,
     end_request,
     handle_exception_async,
 )
+from .planning import _is_stock_session
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable
-
     from ..._core import Socket
     from ...kernel.plan import Rendered, RequestState
     from ..wrappers import Request
@@ -92,7 +91,7 @@ def socket_dispatch(app: Flask, state: RequestState, socket: Socket) -> Rendered
                 _check_origin(app, state, context.request, view)
                 value = app.preprocess_request()
                 if value is None:
-                    value = _whole(app, context, view, ws)(**(context.request.view_args or {}))
+                    value = _start(app, context, view, ws)
             except Exception as error:
                 if ws.accepted:
                     failure = _close_for(ws, error)
@@ -136,7 +135,10 @@ async def socket_dispatch_async(app: Flask, state: RequestState, socket: Socket)
                 _check_origin(app, state, request, view)
                 value = await _preprocess(app, request)
                 if value is None:
-                    value = await _call(_whole(app, context, view, ws), **(request.view_args or {}))
+                    # No frames but the view's own are kept for as long as the connection lasts.
+                    value = _start(app, context, view, ws)
+                    if _is_awaitable(value):
+                        value = await value
             except Exception as error:
                 if ws.accepted:
                     failure = _close_for(ws, error)
@@ -178,17 +180,22 @@ def _parts(app: Flask, context: NativeRequestContext, view: SocketView) -> dict[
     }
 
 
-def _whole(app: Flask, context: NativeRequestContext, view: SocketView, ws: t.Any) -> Callable[..., t.Any]:
-    """The view with its socket, and with the functions around it."""
-    return t.cast(
-        "Callable[..., t.Any]",
-        compose(partial(view.view, ws), app._functions_around(_endpoint(context))),
-    )
+def _start(app: Flask, context: NativeRequestContext, view: SocketView, ws: t.Any) -> t.Any:
+    """Call the view with its socket, and with the functions around it."""
+    values = context.request.view_args or {}
+    around = app._functions_around(_endpoint(context))
+    if not around:
+        return view.view(ws, **values)
+    return compose(partial(view.view, ws), around)(**values)
 
 
 def _session_fields(app: Flask, context: NativeRequestContext) -> list[tuple[str, str]]:
     """The cookies of a session that was changed before the handshake was accepted: its answer takes them along."""
-    interface, session = app.session_interface, context._session
+    interface, state = app.session_interface, context._state
+    if _is_stock_session(interface) and state.peek("session") is None and state.header("Cookie") is None:
+        # Nobody has looked at it, and there is none to be kept alive.
+        return []
+    session = context._session
     if interface.is_null_session(session):
         return []
     response = app.response_class()

@@ -2,7 +2,7 @@
 
 use super::{Message, PyService, Steps};
 use crate::conn::{Batch, Key, Request};
-use crate::py::face::state::{RequestState, internal};
+use crate::py::face::state::RequestState;
 use crate::py::ffi::{self, Context};
 use crate::py::run::body::{BodyStream, Reading};
 use crate::py::run::invoke::{self, Failed};
@@ -35,16 +35,13 @@ impl PyService {
             return Ok(());
         };
         let peer = Arc::clone(conn.peer());
-        self.refresh(py)?;
-        let Some(app) = self.table.as_ref().map(|table| Arc::clone(&table.app)) else {
-            return Err(internal("the application has no table"));
-        };
+        let app = self.planner.refresh(py)?;
         let state = RequestState::new(request, peer, Arc::clone(&self.pinned), Arc::clone(&app));
         let (context, state) = (Context::copy_current(py)?, Bound::new(py, state)?);
         let plan = {
             let _entered = context.enter(py)?;
             ffi::set_context_var(self.current.bind(py), state.as_any())?;
-            match self.plan(py, &state) {
+            match self.planner.plan(py, &state) {
                 Ok(plan) => plan,
                 Err(error) => {
                     self.hide_loop(py)?;
@@ -73,7 +70,7 @@ impl PyService {
             self.refuse(py, batch, key);
             return Ok(());
         };
-        let (mailbox, host) = (Arc::clone(&self.mailbox), self.host(py));
+        let (mailbox, host) = (Arc::clone(&self.mailbox), self.host.clone());
         let reading = Reading::new(key, feed, mailbox, host, &shared.body_memory);
         self.bodies.retain(|_, body| body.strong_count() > 0);
         self.bodies.insert(key, Arc::downgrade(&reading));

@@ -1,16 +1,15 @@
 //! The service's part in WebSockets: handshakes to views, messages in, frames out.
 
 use super::{Message, PyService};
-use crate::conn::{Batch, Body, Key, Phase, Request};
+use crate::conn::{Batch, Body, Key, Phase};
 use crate::py::face::state::{RequestState, internal};
 use crate::py::run::link::Link;
-use crate::py::run::plan::{Mode, Plan};
+use crate::py::run::plan::Mode;
 use crate::py::run::pool::{Job, Ticket};
 use crate::py::run::socket::Socket;
 use crate::py::run::waiter::Waiter;
 use crate::py::run::watchdog::Stage;
 use crate::ws::{Handshake, Refusal};
-use pyo3::intern;
 use pyo3::prelude::*;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -27,29 +26,6 @@ pub(super) struct OpenSocket {
 }
 
 impl PyService {
-    /// The plan of a handshake, whose rule the dialect finds; `None`: it is for no WebSocket of the application.
-    pub(super) fn socket_plan(
-        &mut self,
-        py: Python<'_>,
-        state: &Bound<'_, RequestState>,
-    ) -> PyResult<Option<Arc<Plan>>> {
-        let Some(table) = self.table.as_mut().filter(|table| table.sockets) else {
-            return Ok(None);
-        };
-        if !is_upgrade(state.try_borrow()?.request()) {
-            return Ok(None);
-        }
-        let app = Arc::clone(&table.app);
-        let rule = app.call(intern!(py, "match_socket"), (&app.object, state))?;
-        if rule.is_none() {
-            return Ok(None);
-        }
-        match table.position(py, &rule) {
-            Some(at) => table.plan(py, at).map(Some),
-            None => Ok(None),
-        }
-    }
-
     /// Has a handshake's view run, where it can.
     pub(super) fn begin_socket(
         &mut self,
@@ -170,7 +146,7 @@ impl PyService {
         };
         conn.follow();
         let mailbox = Arc::clone(&self.mailbox);
-        let link = Link::new(py, key, handshake, mailbox, self.host.as_ref(), shared);
+        let link = Link::new(key, handshake, mailbox, self.host.as_ref(), shared);
         let link = Arc::new(link);
         let open = OpenSocket {
             link: Arc::clone(&link),
@@ -309,10 +285,4 @@ impl PyService {
             self.pulse.enter(Stage::Views);
         }
     }
-}
-
-fn is_upgrade(request: &Request) -> bool {
-    request
-        .field(b"upgrade")
-        .is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
 }

@@ -1,0 +1,433 @@
+//! One task for many requests, on Pythons with eager tasks whose bookkeeping is open to us (3.12 and 3.13).
+//!
+//! Most coroutines end with their first step. A task for each is made, entered, left, asked for its result and thrown
+//! away: a third of what such a request costs. So one is made ahead, with a [`Runner`] in the place of its coroutine, and
+//! a request's coroutine takes its first step here: meanwhile the task is the current one, and among those of the loop.
+//! Rules:
+//! - A coroutine that waits gets the task for good, and the runner passes on to it every step from then on.
+//! - A coroutine that ends leaves the task to the next request, but only if nobody can tell it from a new one: there is
+//!   no reference or weak reference to it, no callback on it, no wish to cancel it, and it has its name. Otherwise it is
+//!   ended with what the coroutine ended with, as the task of this request.
+//! - Between requests the loop does not know it, and it refers to nothing but the context that the service keeps, for
+//!   which it was made.
+
+use super::eager::{Caught, FirstSteps};
+use crate::py::ffi::{self, Context, Sent};
+use pyo3::exceptions::{
+    PyAttributeError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit,
+};
+use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Requests that go without after a task was lost, at the most. It starts with one and doubles with each loss.
+const MOST: u32 = 1024;
+
+/// Requests that a task has to serve to be worth its making.
+const WORTH: u32 = 16;
+
+/// The task that is kept, and asyncio's functions for who makes tasks of its own.
+pub(super) struct Spares {
+    event_loop: Py<PyAny>,
+    task_class: Py<PyAny>,
+    name: Py<PyAny>,
+    first: FirstSteps,
+    enter: Py<PyAny>,
+    leave: Py<PyAny>,
+    register: Py<PyAny>,
+    unregister: Py<PyAny>,
+    register_eager: Py<PyAny>,
+    unregister_eager: Py<PyAny>,
+    get_name: Py<PyAny>,
+    count_weak: Py<PyAny>,
+    shelf: Mutex<Shelf>,
+}
+
+#[derive(Default)]
+struct Shelf {
+    spare: Option<Spare>,
+    /// Requests that go without before another is made.
+    pause: u32,
+    /// The pause after the next loss.
+    next_pause: u32,
+}
+
+struct Spare {
+    task: Py<PyAny>,
+    /// Runs a step of it.
+    step: Py<PyAny>,
+    runner: Py<Runner>,
+    /// The address of its context.
+    context: usize,
+    /// References to it that are known.
+    held: isize,
+    /// Requests that had it.
+    served: u32,
+}
+
+/// What came of a coroutine's first step.
+pub(super) enum Stepped<'py> {
+    /// It ended, and nothing is left to be asked.
+    Over(PyResult<Bound<'py, PyAny>>),
+    /// It has a task.
+    Task(Bound<'py, PyAny>),
+}
+
+impl Spares {
+    /// None where tasks are not to be used again.
+    pub(super) fn new(
+        event_loop: &Bound<'_, PyAny>,
+        name: &Bound<'_, PyAny>,
+    ) -> PyResult<Option<Self>> {
+        let py = event_loop.py();
+        // In debug mode a task remembers where it was made.
+        if !cfg!(all(Py_3_12, not(Py_3_14), not(Py_GIL_DISABLED)))
+            || event_loop
+                .call_method0(intern!(py, "get_debug"))?
+                .is_truthy()?
+        {
+            return Ok(None);
+        }
+        let Some(first) = FirstSteps::new(event_loop)? else {
+            return Ok(None);
+        };
+        let tasks = py.import("asyncio.tasks")?;
+        let function = |name: &str| tasks.getattr(name).map(Bound::unbind);
+        Ok(Some(Self {
+            event_loop: event_loop.clone().unbind(),
+            get_name: function("Task")?.getattr(py, intern!(py, "get_name"))?,
+            task_class: function("Task")?,
+            name: name.clone().unbind(),
+            first,
+            enter: function("_enter_task")?,
+            leave: function("_leave_task")?,
+            register: function("_register_task")?,
+            unregister: function("_unregister_task")?,
+            register_eager: function("_register_eager_task")?,
+            unregister_eager: function("_unregister_eager_task")?,
+            count_weak: py.import("weakref")?.getattr("getweakrefcount")?.unbind(),
+            shelf: Mutex::default(),
+        }))
+    }
+
+    /// How many references to a context are the spare task's.
+    pub(super) fn references(&self, context: &Context) -> isize {
+        let address = context.object().as_ptr() as usize;
+        let shelf = self.lock();
+        isize::from(
+            shelf
+                .spare
+                .as_ref()
+                .is_some_and(|spare| spare.context == address),
+        )
+    }
+
+    /// Lets go of the task and its context.
+    pub(super) fn forget(&self) {
+        let spare = self.lock().spare.take();
+        if let Some(spare) = spare
+            && spare.served < WORTH
+        {
+            self.lost();
+        }
+    }
+
+    /// Runs the first step of a coroutine in its context, which is entered and was the last request's too. None: it has
+    /// not run, and needs a task of its own. An exit that it asked for is an error.
+    pub(super) fn first_step<'py>(
+        &self,
+        py: Python<'py>,
+        coroutine: &Bound<'py, PyAny>,
+        context: &Context,
+    ) -> PyResult<Option<Stepped<'py>>> {
+        let Some(mut spare) = self.take(py, context)? else {
+            return Ok(None);
+        };
+        let task = spare.task.bind(py).clone();
+        let (event_loop, registered) = (self.event_loop.bind(py), (&task,));
+        if self.enter.bind(py).call1((event_loop, &task)).is_err() {
+            // A task is being run: this is called from within one, as nested loops do.
+            self.put(spare);
+            return Ok(None);
+        }
+        let sent = match self.register_eager.bind(py).call1(registered) {
+            Ok(_) => ffi::send(coroutine),
+            Err(error) => Sent::Raised(error),
+        };
+        for left in [
+            self.unregister_eager.bind(py).call1(registered),
+            self.leave.bind(py).call1((event_loop, &task)),
+        ] {
+            if let Err(error) = left {
+                error.write_unraisable(py, Some(&task));
+            }
+        }
+        let result = match sent {
+            Sent::Yielded(value) => {
+                self.lost();
+                let state = State::Yielded(coroutine.clone().unbind(), value.unbind());
+                spare.runner.borrow_mut(py).state = state;
+                task.setattr(intern!(py, "_log_destroy_pending"), true)?;
+                self.register.bind(py).call1(registered)?;
+                spare.step.bind(py).call0()?;
+                return Ok(Some(Stepped::Task(task)));
+            }
+            Sent::Returned(value) => Ok(value),
+            Sent::Raised(error) => Err(error),
+        };
+        drop(task);
+        if self.is_untouched(py, &spare)? {
+            spare.served = spare.served.saturating_add(1);
+            self.put(spare);
+            return match result {
+                Err(error) if is_exit(py, &error) => Err(error),
+                result => Ok(Some(Stepped::Over(result))),
+            };
+        }
+        self.lost();
+        spare.runner.borrow_mut(py).state = State::Ended(result.map(Bound::unbind));
+        let task = spare.task.into_bound(py);
+        task.setattr(intern!(py, "_log_destroy_pending"), true)?;
+        // What the coroutine ended with: an exit comes out of it, as it does for any task.
+        spare.step.bind(py).call0()?;
+        Ok(Some(Stepped::Task(task)))
+    }
+
+    fn take(&self, py: Python<'_>, context: &Context) -> PyResult<Option<Spare>> {
+        let address = context.object().as_ptr() as usize;
+        let former = {
+            let mut shelf = self.lock();
+            match shelf.spare.take() {
+                Some(spare) if spare.context == address => return Ok(Some(spare)),
+                _ if shelf.pause > 0 => {
+                    shelf.pause -= 1;
+                    return Ok(None);
+                }
+                former => former,
+            }
+        };
+        drop(former);
+        self.make(py, context)
+    }
+
+    fn put(&self, spare: Spare) {
+        let mut shelf = self.lock();
+        if spare.served >= WORTH {
+            shelf.next_pause = 0;
+        }
+        shelf.spare = Some(spare);
+    }
+
+    /// The task is a request's now.
+    fn lost(&self) {
+        let mut shelf = self.lock();
+        shelf.next_pause = (2 * shelf.next_pause).clamp(1, MOST);
+        shelf.pause = shelf.next_pause;
+    }
+
+    fn make(&self, py: Python<'_>, context: &Context) -> PyResult<Option<Spare>> {
+        let runner = Py::new(py, Runner { state: State::Idle })?;
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "loop"), &self.event_loop)?;
+        options.set_item(intern!(py, "name"), &self.name)?;
+        options.set_item(intern!(py, "context"), context.object())?;
+        let (task, caught) = self.first.catch(py, || {
+            self.task_class.bind(py).call((&runner,), Some(&options))
+        })?;
+        let Some(Caught { step, .. }) = caught else {
+            // The loop's `call_soon` is somebody's own. The first step waits for its turn, and nothing happens in it.
+            self.lost();
+            runner.borrow_mut(py).state = State::Ended(Ok(py.None()));
+            return Ok(None);
+        };
+        self.unregister.bind(py).call1((&task,))?;
+        task.setattr(intern!(py, "_log_destroy_pending"), false)?;
+        let held = ffi::reference_count(&task);
+        Ok(Some(Spare {
+            task: task.unbind(),
+            step,
+            runner,
+            context: context.object().as_ptr() as usize,
+            held,
+            served: 0,
+        }))
+    }
+
+    /// Whether nobody can tell the task from a new one. A wish to cancel it that was taken back counts as one until
+    /// 3.13, which then forgets it.
+    fn is_untouched(&self, py: Python<'_>, spare: &Spare) -> PyResult<bool> {
+        let task = spare.task.bind(py);
+        Ok(ffi::reference_count(task) == spare.held
+            && !task.getattr(intern!(py, "_must_cancel"))?.is_truthy()?
+            && task.getattr(intern!(py, "_callbacks"))?.is_none()
+            && self.get_name.bind(py).call1((task,))?.is(&self.name)
+            && !self.count_weak.bind(py).call1((task,))?.is_truthy()?)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shelf> {
+        self.shelf.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Tasks do not keep these to themselves.
+fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
+    error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
+}
+
+/// The coroutine of a task that is made before there is one.
+#[pyclass(module = "bustapi._core")]
+struct Runner {
+    state: State,
+}
+
+enum State {
+    /// No request has the task.
+    Idle,
+    /// The coroutine has taken its first step, and waits for this.
+    Yielded(Py<PyAny>, Py<PyAny>),
+    Running(Py<PyAny>),
+    /// The coroutine has ended, or there was none.
+    Ended(PyResult<Py<PyAny>>),
+}
+
+impl Runner {
+    /// The coroutine, if there is one.
+    fn coroutine<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let this = slf.try_borrow()?;
+        Ok(match &this.state {
+            State::Yielded(coroutine, _) | State::Running(coroutine) => {
+                Some(coroutine.bind(slf.py()).clone())
+            }
+            State::Idle | State::Ended(_) => None,
+        })
+    }
+
+    /// What it waits for since its first step, which is known only now.
+    fn take_yielded<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let mut this = slf.try_borrow_mut()?;
+        match std::mem::replace(&mut this.state, State::Idle) {
+            State::Yielded(coroutine, value) => {
+                this.state = State::Running(coroutine);
+                Ok(Some(value.into_bound(slf.py())))
+            }
+            other => {
+                this.state = other;
+                Ok(None)
+            }
+        }
+    }
+
+    /// What it ended with, once.
+    fn take_end(slf: &Bound<'_, Self>) -> PyResult<PyErr> {
+        let py = slf.py();
+        let mut this = slf.try_borrow_mut()?;
+        match std::mem::replace(&mut this.state, State::Ended(Ok(py.None()))) {
+            State::Ended(Ok(value)) => Ok(PyStopIteration::new_err((value,))),
+            State::Ended(Err(error)) => Ok(error),
+            other => {
+                this.state = other;
+                Err(PyRuntimeError::new_err("no request has this task"))
+            }
+        }
+    }
+}
+
+#[pymethods]
+impl Runner {
+    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
+        if let Some(value) = Self::take_yielded(slf)? {
+            return Ok(value);
+        }
+        let Some(coroutine) = Self::coroutine(slf)? else {
+            return Err(Self::take_end(slf)?);
+        };
+        match ffi::send(&coroutine) {
+            Sent::Yielded(value) => Ok(value),
+            Sent::Returned(value) => Err(PyStopIteration::new_err((value.unbind(),))),
+            Sent::Raised(error) => Err(error),
+        }
+    }
+
+    fn send<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        match Self::coroutine(slf)? {
+            Some(coroutine) if !value.is_none() => {
+                coroutine.call_method1(intern!(slf.py(), "send"), (value,))
+            }
+            _ => Self::__next__(slf),
+        }
+    }
+
+    #[pyo3(signature = (*error))]
+    fn throw<'py>(
+        slf: &Bound<'py, Self>,
+        error: &Bound<'py, PyTuple>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        if let Some(value) = Self::take_yielded(slf)? {
+            // The task was cancelled in its first step: a task then cancels what the step waits for, and raises in the
+            // coroutine where that is nothing or over.
+            let cancel = intern!(py, "cancel");
+            if value.hasattr(cancel)? {
+                let message = error.get_item(0)?.getattr(intern!(py, "args"))?;
+                if value
+                    .call_method1(cancel, message.cast_into::<PyTuple>()?)?
+                    .is_truthy()?
+                {
+                    return Ok(value);
+                }
+            }
+        }
+        match Self::coroutine(slf)? {
+            Some(coroutine) => coroutine.call_method1(intern!(py, "throw"), error),
+            None => Err(PyErr::from_value(error.get_item(0)?)),
+        }
+    }
+
+    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
+        match Self::coroutine(slf)? {
+            Some(coroutine) => coroutine.call_method0(intern!(slf.py(), "close")).map(drop),
+            None => Ok(()),
+        }
+    }
+
+    /// Everything else is the coroutine's: its name, its frame, what it awaits.
+    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
+        match Self::coroutine(slf)? {
+            Some(coroutine) => coroutine.getattr(name),
+            None => Err(PyAttributeError::new_err(name.to_owned())),
+        }
+    }
+
+    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
+        match Self::coroutine(slf)? {
+            Some(coroutine) => Ok(coroutine.repr()?.to_string()),
+            None => Ok("<the coroutine of no request>".to_owned()),
+        }
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match &self.state {
+            State::Yielded(coroutine, value) => {
+                visit.call(coroutine)?;
+                visit.call(value)
+            }
+            State::Running(coroutine) => visit.call(coroutine),
+            State::Ended(Ok(value)) => visit.call(value),
+            State::Idle | State::Ended(Err(_)) => Ok(()),
+        }
+    }
+
+    fn __clear__(&mut self) {
+        self.state = State::Idle;
+    }
+}
