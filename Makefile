@@ -41,7 +41,7 @@ help:
 	@echo "make bench-flask  Flask's features beside Flask on gunicorn (Linux, needs wrk)"
 	@echo "make soak      checked traffic for SOAK_SECS ($(SOAK_SECS)) seconds, then faults (Linux)"
 	@echo "make fuzz      every fuzz target for FUZZ_SECS ($(FUZZ_SECS)) seconds"
-	@echo "make wheel     a release wheel for $(PYTHON) in dist/"
+	@echo "make wheel     a release wheel for $(PYTHON) in dist/, guided by a profile"
 	@echo "make clean     remove what the above made"
 
 # A virtual environment with the build tool; remade when the requirements change.
@@ -110,6 +110,7 @@ check: develop
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy tests/python/apps/typed_app.py
 	$(BIN)/python -m mypy.stubtest bustapi._core
 	cargo fmt --check
 	cargo fmt --check --manifest-path benches/bare/Cargo.toml
@@ -117,10 +118,19 @@ check: develop
 	cargo clippy --quiet --features python -- $(CLIPPY)
 	cargo clippy --quiet --manifest-path benches/bare/Cargo.toml --all-targets -- -D warnings
 
+# The figures are of what `make wheel` builds, with uvloop for the async view. Arguments are for the first bench, alone.
 bench: $(BIN)/maturin
-	$(BIN)/maturin develop --quiet --release
+	$(BIN)/python benches/guided/build.py --install
+	$(BIN)/python -m pip install --quiet uvloop
 	cargo build --quiet --release --manifest-path benches/bare/Cargo.toml --target-dir $(or $(CARGO_TARGET_DIR),target)
 	$(BIN)/python benches/end_to_end/run.py $(BENCH_ARGS)
+ifeq ($(strip $(BENCH_ARGS)),)
+	$(BIN)/python benches/end_to_end/waiting.py
+	$(BIN)/python benches/end_to_end/streams.py upload
+	$(BIN)/python benches/end_to_end/streams.py events
+	$(BIN)/python benches/end_to_end/sockets.py
+	$(BIN)/python benches/end_to_end/sockets.py --idle 10000
+endif
 
 # Flask's features beside Flask on gunicorn, which is installed into an environment of the benchmark's own.
 bench-flask: $(BIN)/maturin
@@ -157,7 +167,7 @@ fuzz-of-%:
 	  -max_total_time=$(FUZZ_SECS) -timeout=10 -rss_limit_mb=2048 -verbosity=0 -print_final_stats=1
 
 wheel: $(BIN)/maturin
-	$(BIN)/maturin build --release --interpreter $(BIN)/python --out dist
+	$(BIN)/python benches/guided/build.py --out dist
 
 clean:
 	rm -rf $(VENV) .venv-* .tools dist fuzz/target .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

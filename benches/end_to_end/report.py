@@ -40,6 +40,7 @@ def print_all(setting: dict[str, Any], results: Sequence[Rounds], facts: Optiona
         print("NOISE: both sides are the bare server")
     if results:
         print_scenarios(results)
+        print(setting["disturbed"])
     if "rate" in setting:
         print(f"rate: {setting['rate']} requests/s, half of what ours answers on a whole core")
     if facts is not None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import re
 import resource
@@ -31,6 +32,8 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import servers  # noqa: E402
+from quiet import Quiet  # noqa: E402
+from report import said  # noqa: E402
 
 OURS = """
 import sys
@@ -78,6 +81,8 @@ HANDSHAKE = (
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 TEXT = b"x" * 64
+ECHO_GOAL = 1.5
+IDLE_GOAL = 6000
 #: A mask of zeros leaves the text as it is.
 SENT = struct.pack("!BB4s", 0x81, 0x80 | len(TEXT), b"\0\0\0\0") + TEXT
 ECHOED = struct.pack("!BB", 0x81, len(TEXT)) + TEXT
@@ -94,7 +99,9 @@ def main() -> int:
     parser.add_argument("--load-core", type=int, default=1)
     parser.add_argument("--venv", type=Path, default=HERE.parents[1] / "target" / "sockets_venv")
     parser.add_argument("--idle", type=int, metavar="N", help="only: bytes that each of N idle sockets takes")
+    Quiet.add_options(parser)
     chosen = parser.parse_args()
+    quiet = Quiet.chosen(chosen)
     os.sched_setaffinity(0, {chosen.load_core})
     if chosen.idle is not None:
         idle(chosen.idle, chosen.server_core)
@@ -107,7 +114,8 @@ def main() -> int:
             for name in list(names):
                 try:
                     with serving(name, python, Path(folder), chosen.server_core) as server:
-                        rate = echo(server, chosen.connections, chosen.secs)
+                        echoing = functools.partial(echo, server, chosen.connections, chosen.secs)
+                        rate = quiet.measure(echoing)
                 except (RuntimeError, OSError, SystemExit) as error:
                     print(f"{name} is left out: {error}", file=sys.stderr)
                     names.remove(name)
@@ -123,8 +131,9 @@ def main() -> int:
     best = max((statistics.median(found) for name, found in rates.items() if name != "bustapi"), default=0.0)
     if best:
         print(
-            f"of the best of the others: {ours / best:.2f} (>= 1.5: {'holds' if ours >= 1.5 * best else 'MISSED'})"
+            f"of the best of the others: {ours / best:.2f} (>= {ECHO_GOAL:g}: {said(ours >= ECHO_GOAL * best)})"
         )
+    print(quiet.report())
     return 0
 
 
@@ -221,7 +230,8 @@ def idle(count: int, core: str) -> None:
         for _ in range(count):
             stack.enter_context(connect(server.port))
         time.sleep(1)
-        print(f"{(memory(server) - before) / count:,.0f} bytes an idle socket")
+        each = (memory(server) - before) / count
+        print(f"{each:,.0f} bytes an idle socket (<= {IDLE_GOAL:,}: {said(each <= IDLE_GOAL)})")
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ sys.path.insert(0, str(HERE.parent / "end_to_end"))
 
 import servers  # noqa: E402
 from load import Generator, Measured  # noqa: E402
+from quiet import Quiet  # noqa: E402
 
 PACKAGES = ["flask>=3.1,<3.2", "gunicorn>=23,<24"]
 THREADS = 8
@@ -47,7 +48,7 @@ def main() -> int:
         bench.pipeline()
         bench.session()
         bench.forms()
-    for line in bench.lines:
+    for line in [*bench.lines, bench.quiet.report()]:
         print(line)
     return 1 if bench.missed else 0
 
@@ -59,6 +60,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--server-core", default="0")
     parser.add_argument("--load-core", default="1")
     parser.add_argument("--venv", type=Path, default=HERE.parents[1] / "target" / "flask_face_venv")
+    Quiet.add_options(parser)
     return parser.parse_args()
 
 
@@ -108,6 +110,7 @@ class Bench:
         self.reference = reference
         self.lines: list[str] = []
         self.missed: list[str] = []
+        self.quiet = Quiet.chosen(options)
         self._seconds: int = options.seconds
         self._rounds: int = options.rounds
         self._generator = Generator(options.load_core, Path())
@@ -118,9 +121,9 @@ class Bench:
         """One hook before, one after, one at the end, in a blueprint."""
         ratios, shares = [], []
         for _ in range(self._rounds):
-            bare = self._load(self.subject, "/bare").per_cpu_second
-            hooked = self._load(self.subject, "/hooked/json").per_cpu_second
-            other = self._load(self.reference, "/hooked/json").per_cpu_second
+            bare, hooked, other = self._side_by_side(
+                (self.subject, "/bare"), (self.subject, "/hooked/json"), (self.reference, "/hooked/json")
+            )
             ratios.append(hooked / other)
             shares.append(hooked / bare)
         self._note("hooks in a blueprint, times gunicorn", ratios, 15, at_least=True)
@@ -131,9 +134,10 @@ class Bench:
         cookie = self._cookie()
         more = []
         for _ in range(self._rounds):
-            without = self._load(self.subject, "/no-session", "session.lua", [cookie])
-            with_session = self._load(self.subject, "/session", "session.lua", [cookie])
-            more.append(1e6 / with_session.per_cpu_second - 1e6 / without.per_cpu_second)
+            without, with_session = self._side_by_side(
+                (self.subject, "/no-session"), (self.subject, "/session"), script="session.lua", args=[cookie]
+            )
+            more.append(1e6 / with_session - 1e6 / without)
         self._note("a session read, µs over none", more, 6, at_least=False)
 
     def forms(self) -> None:
@@ -141,8 +145,7 @@ class Bench:
         for path, script in (("/form", "form.lua"), ("/upload", "upload.lua")):
             ratios, cost = [], []
             for _ in range(self._rounds):
-                found = self._load(self.subject, path, script).per_cpu_second
-                other = self._load(self.reference, path, script).per_cpu_second
+                found, other = self._side_by_side((self.subject, path), (self.reference, path), script=script)
                 ratios.append(found / other)
                 cost.append(1e6 / found)
             self._note(f"{path}, times gunicorn", ratios, None)
@@ -170,6 +173,14 @@ class Bench:
             if not holds:
                 self.missed.append(name)
         self.lines.append(text)
+
+    def _side_by_side(
+        self, *places: tuple[servers.Server, str], script: Optional[str] = None, args: Any = ()
+    ) -> list[float]:
+        """Requests a CPU second at each place, one after the other."""
+        return self.quiet.measure(
+            lambda: [self._load(server, path, script, args).per_cpu_second for server, path in places]
+        )
 
     def _load(
         self, server: servers.Server, path: str, script: Optional[str] = None, args: Any = ()
