@@ -313,17 +313,95 @@ pub fn reference_count(object: &Bound<'_, PyAny>) -> isize {
     count_references(object.as_ptr())
 }
 
+/// The memory of an object at one moment: what its type keeps in it, pointers as pointers, and the number of references
+/// to it.
+pub struct Snapshot {
+    /// Words before the object that are compared too: those for attributes and weak references that the interpreter
+    /// keeps there for some types (3.12 and later).
+    before: usize,
+    words: Box<[usize]>,
+}
+
+impl Snapshot {
+    /// None for types whose memory is of no fixed size, and where other threads may write to it at any time.
+    pub fn take(object: &Bound<'_, PyAny>) -> Option<Self> {
+        const WORD: usize = size_of::<usize>();
+        // `Py_TPFLAGS_MANAGED_WEAKREF` and `Py_TPFLAGS_MANAGED_DICT`.
+        const MANAGED: std::ffi::c_ulong = 1 << 3 | 1 << 4;
+        let class = object.get_type();
+        let flags = type_flags(&class);
+        // SAFETY: attached, and the type is alive while borrowed; these are set when it is made.
+        let (size, items) = unsafe {
+            let class = class.as_type_ptr();
+            ((*class).tp_basicsize, (*class).tp_itemsize)
+        };
+        let size = usize::try_from(size).ok()?;
+        if cfg!(Py_GIL_DISABLED) || items != 0 || size % WORD != 0 {
+            return None;
+        }
+        // Two words, before the two of the garbage collector.
+        let before = if flags & MANAGED != 0 { 4 } else { 0 };
+        let mut snapshot = Self {
+            before,
+            words: vec![0; before + size / WORD].into_boxed_slice(),
+        };
+        for index in 0..snapshot.words.len() {
+            // SAFETY: `index` is within the words that were just counted.
+            snapshot.words[index] = unsafe { snapshot.word(object, index) };
+        }
+        Some(snapshot)
+    }
+
+    /// Whether an object of the same type has the same memory now.
+    pub fn is_of(&self, object: &Bound<'_, PyAny>) -> bool {
+        self.words
+            .iter()
+            .enumerate()
+            // The collector's words are its own: it links the objects that it tracks.
+            .filter(|(index, _)| !(2..self.before).contains(index))
+            // SAFETY: the snapshot has as many words as objects of this type have.
+            .all(|(index, word)| unsafe { self.word(object, index) } == *word)
+    }
+
+    /// # Safety
+    ///
+    /// `index` is below the number of words, and the object of the type that these were counted for.
+    unsafe fn word(&self, object: &Bound<'_, PyAny>, index: usize) -> usize {
+        // SAFETY: attached; an object is aligned to words, and memory of `tp_basicsize` bytes that the interpreter has
+        // set to zero before its first use. Objects of types with one of the flags have four words before them. Nobody
+        // writes while this thread is attached.
+        unsafe {
+            object
+                .as_ptr()
+                .cast::<usize>()
+                .sub(self.before)
+                .add(index)
+                .read()
+        }
+    }
+}
+
+fn type_flags(class: &Bound<'_, PyType>) -> std::ffi::c_ulong {
+    // SAFETY: attached, and the type is alive while borrowed; as `type_version` says.
+    unsafe {
+        #[cfg(Py_GIL_DISABLED)]
+        return (*class.as_type_ptr())
+            .tp_flags
+            .load(std::sync::atomic::Ordering::Relaxed);
+        #[cfg(not(Py_GIL_DISABLED))]
+        return (*class.as_type_ptr()).tp_flags;
+    }
+}
+
 /// The interpreter's version number of a type: it changes with every change of the type or a base of it. None when
 /// the type has no valid one now (it was changed and not looked at since).
 pub fn type_version(class: &Bound<'_, PyType>) -> Option<u32> {
     const VALID_VERSION_TAG: std::ffi::c_ulong = 1 << 19;
-    let class = class.as_type_ptr();
-    // SAFETY: attached, and the type is alive while borrowed; both fields are plain integers that the interpreter
-    // writes under its own lock. On a free-threaded build a torn view is impossible (aligned words), and a stale
-    // one is what reading a moment earlier would have given.
-    let (flags, version) = unsafe { ((*class).tp_flags, (*class).tp_version_tag) };
-    #[cfg(Py_GIL_DISABLED)]
-    let flags = flags.load(std::sync::atomic::Ordering::Relaxed);
+    let flags = type_flags(class);
+    // SAFETY: attached, and the type is alive while borrowed; a plain integer that the interpreter writes under its own
+    // lock. On a free-threaded build a torn view is impossible (aligned words), and a stale one is what reading a moment
+    // earlier would have given.
+    let version = unsafe { (*class.as_type_ptr()).tp_version_tag };
     (flags & VALID_VERSION_TAG != 0 && version != 0).then_some(version)
 }
 

@@ -5,21 +5,24 @@
 //! a request's coroutine takes its first step here: meanwhile the task is the current one, and among those of the loop.
 //! Rules:
 //! - A coroutine that waits gets the task for good, and the runner passes on to it every step from then on.
-//! - A coroutine that ends leaves the task to the next request, but only if nobody can tell it from a new one: there is
-//!   no reference or weak reference to it, no callback on it, no wish to cancel it, and it has its name. Otherwise it is
-//!   ended with what the coroutine ended with, as the task of this request.
+//! - A coroutine that ends leaves the task to the next request, but only if nobody can tell it from a new one: its memory
+//!   is what it was, references and weak references, callbacks, attributes, name and wishes to cancel it included.
+//!   Otherwise it is ended with what the coroutine ended with, as the task of this request.
+//! - asyncio's books, of the tasks that run and of those that take their first step, are kept here as its own functions
+//!   keep them; where somebody has put others in the place of these, or of the class, there is no spare task.
 //! - Between requests the loop does not know it, and it refers to nothing but the context that the service keeps, for
 //!   which it was made.
 
 use super::eager::{Caught, FirstSteps};
-use crate::py::ffi::{self, Context, Sent};
+use crate::py::face::state::internal;
+use crate::py::ffi::{self, Context, Sent, Snapshot};
 use pyo3::exceptions::{
     PyAttributeError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit,
 };
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::{PyDict, PySet, PyTuple};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Requests that go without after a task was lost, at the most. It starts with one and doubles with each loss.
@@ -34,14 +37,12 @@ pub(super) struct Spares {
     task_class: Py<PyAny>,
     name: Py<PyAny>,
     first: FirstSteps,
-    enter: Py<PyAny>,
-    leave: Py<PyAny>,
+    /// The task that runs in each loop.
+    running: Py<PyDict>,
+    /// The tasks that take their first step.
+    beginning: Py<PySet>,
     register: Py<PyAny>,
     unregister: Py<PyAny>,
-    register_eager: Py<PyAny>,
-    unregister_eager: Py<PyAny>,
-    get_name: Py<PyAny>,
-    count_weak: Py<PyAny>,
     shelf: Mutex<Shelf>,
 }
 
@@ -61,8 +62,8 @@ struct Spare {
     runner: Py<Runner>,
     /// The address of its context.
     context: usize,
-    /// References to it that are known.
-    held: isize,
+    /// What it is like when nobody has had it.
+    untouched: Snapshot,
     /// Requests that had it.
     served: u32,
 }
@@ -93,21 +94,51 @@ impl Spares {
         let Some(first) = FirstSteps::new(event_loop)? else {
             return Ok(None);
         };
+        // In this order: asyncio makes do without the native module if that comes first.
         let tasks = py.import("asyncio.tasks")?;
-        let function = |name: &str| tasks.getattr(name).map(Bound::unbind);
+        let Ok(native) = py.import("_asyncio") else {
+            return Ok(None);
+        };
+        let function = |name: &str| -> PyResult<Option<Py<PyAny>>> {
+            let function = native.getattr(name)?;
+            Ok(tasks
+                .getattr(name)?
+                .is(&function)
+                .then(|| function.unbind()))
+        };
+        for name in [
+            "current_task",
+            "_enter_task",
+            "_leave_task",
+            "_register_eager_task",
+            "_unregister_eager_task",
+        ] {
+            if function(name)?.is_none() {
+                return Ok(None);
+            }
+        }
+        let (Some(task_class), Some(register), Some(unregister)) = (
+            function("Task")?,
+            function("_register_task")?,
+            function("_unregister_task")?,
+        ) else {
+            return Ok(None);
+        };
+        let (Ok(running), Ok(beginning)) = (
+            native.getattr("_current_tasks")?.cast_into_exact(),
+            native.getattr("_eager_tasks")?.cast_into_exact(),
+        ) else {
+            return Ok(None);
+        };
         Ok(Some(Self {
             event_loop: event_loop.clone().unbind(),
-            get_name: function("Task")?.getattr(py, intern!(py, "get_name"))?,
-            task_class: function("Task")?,
+            task_class,
             name: name.clone().unbind(),
             first,
-            enter: function("_enter_task")?,
-            leave: function("_leave_task")?,
-            register: function("_register_task")?,
-            unregister: function("_unregister_task")?,
-            register_eager: function("_register_eager_task")?,
-            unregister_eager: function("_unregister_eager_task")?,
-            count_weak: py.import("weakref")?.getattr("getweakrefcount")?.unbind(),
+            running: running.unbind(),
+            beginning: beginning.unbind(),
+            register,
+            unregister,
             shelf: Mutex::default(),
         }))
     }
@@ -146,23 +177,15 @@ impl Spares {
             return Ok(None);
         };
         let task = spare.task.bind(py).clone();
-        let (event_loop, registered) = (self.event_loop.bind(py), (&task,));
-        if self.enter.bind(py).call1((event_loop, &task)).is_err() {
+        if !self.enter(&task)? {
             // A task is being run: this is called from within one, as nested loops do.
+            drop(task);
             self.put(spare);
             return Ok(None);
         }
-        let sent = match self.register_eager.bind(py).call1(registered) {
-            Ok(_) => ffi::send(coroutine),
-            Err(error) => Sent::Raised(error),
-        };
-        for left in [
-            self.unregister_eager.bind(py).call1(registered),
-            self.leave.bind(py).call1((event_loop, &task)),
-        ] {
-            if let Err(error) = left {
-                error.write_unraisable(py, Some(&task));
-            }
+        let sent = ffi::send(coroutine);
+        if let Err(error) = self.leave(&task) {
+            error.write_unraisable(py, Some(&task));
         }
         let result = match sent {
             Sent::Yielded(value) => {
@@ -170,7 +193,7 @@ impl Spares {
                 let state = State::Yielded(coroutine.clone().unbind(), value.unbind());
                 spare.runner.borrow_mut(py).state = state;
                 task.setattr(intern!(py, "_log_destroy_pending"), true)?;
-                self.register.bind(py).call1(registered)?;
+                self.register.bind(py).call1((&task,))?;
                 spare.step.bind(py).call0()?;
                 return Ok(Some(Stepped::Task(task)));
             }
@@ -178,7 +201,7 @@ impl Spares {
             Sent::Raised(error) => Err(error),
         };
         drop(task);
-        if self.is_untouched(py, &spare)? {
+        if spare.untouched.is_of(spare.task.bind(py)) {
             spare.served = spare.served.saturating_add(1);
             self.put(spare);
             return match result {
@@ -244,26 +267,41 @@ impl Spares {
         };
         self.unregister.bind(py).call1((&task,))?;
         task.setattr(intern!(py, "_log_destroy_pending"), false)?;
-        let held = ffi::reference_count(&task);
+        let Some(untouched) = Snapshot::take(&task) else {
+            return Err(internal("a task's memory has a fixed size"));
+        };
         Ok(Some(Spare {
             task: task.unbind(),
             step,
             runner,
             context: context.object().as_ptr() as usize,
-            held,
+            untouched,
             served: 0,
         }))
     }
 
-    /// Whether nobody can tell the task from a new one. A wish to cancel it that was taken back counts as one until
-    /// 3.13, which then forgets it.
-    fn is_untouched(&self, py: Python<'_>, spare: &Spare) -> PyResult<bool> {
-        let task = spare.task.bind(py);
-        Ok(ffi::reference_count(task) == spare.held
-            && !task.getattr(intern!(py, "_must_cancel"))?.is_truthy()?
-            && task.getattr(intern!(py, "_callbacks"))?.is_none()
-            && self.get_name.bind(py).call1((task,))?.is(&self.name)
-            && !self.count_weak.bind(py).call1((task,))?.is_truthy()?)
+    /// Makes a task the one that runs, and one of the loop's. `false`: another runs.
+    fn enter(&self, task: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = task.py();
+        let (running, event_loop) = (self.running.bind(py), self.event_loop.bind(py));
+        if running.contains(event_loop)? {
+            return Ok(false);
+        }
+        running.set_item(event_loop, task)?;
+        self.beginning.bind(py).add(task)?;
+        Ok(true)
+    }
+
+    fn leave(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        let py = task.py();
+        let (running, event_loop) = (self.running.bind(py), self.event_loop.bind(py));
+        self.beginning.bind(py).discard(task)?;
+        match running.get_item(event_loop)? {
+            Some(found) if found.is(task) => running.del_item(event_loop),
+            _ => Err(PyRuntimeError::new_err(
+                "another task is the one that runs, after the first step of this one",
+            )),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {

@@ -218,7 +218,13 @@ AGAIN = """
         task = asyncio.current_task()
         return {
             "one": requests(asyncio.get_running_loop()) == {task},
-            "plain": not task.done() and task.get_name() == "request" and not task.cancelling() and task not in marked,
+            "plain": (
+                not task.done()
+                and task.get_name() == "request"
+                and not task.cancelling()
+                and task not in marked
+                and not hasattr(task, "noted")
+            ),
         }
 
     @app.get("/quick")
@@ -260,6 +266,13 @@ AGAIN = """
     async def marks():
         found = look()
         marked[asyncio.current_task()] = request.path
+        return found
+
+    @app.get("/notes")
+    async def notes():
+        found = look()
+        # As libraries do that have something for each task.
+        asyncio.current_task().noted = request.path
         return found
 
     @app.get("/named")
@@ -371,6 +384,7 @@ needs_3_12 = pytest.mark.skipif(
         ("/keeps", FINE),
         ("/callback", FINE),
         ("/marks", FINE),
+        ("/notes", FINE),
         ("/named", FINE),
         ("/cancels", 500),
         ("/waits", {**FINE, "same": True, "coroutine": "waits", "repr": True}),
@@ -417,6 +431,28 @@ def test_between_requests_the_loop_has_no_task(again: Served) -> None:
     assert client.ask("/keeps") == FINE
     client.warm()
     assert client.ask("/alone")["tasks"] == 0
+
+
+@needs_3_12
+def test_tasks_of_another_class_are_made_for_each_request(tmp_path: Path) -> None:
+    # As libraries do that let loops be nested: asyncio's own classes and books in Python.
+    source = """
+    import asyncio
+
+    tasks = asyncio.tasks
+    asyncio.Task = tasks.Task = tasks._PyTask
+    asyncio.current_task = tasks._py_current_task
+    for name in [name for name in vars(tasks) if name.startswith("_py_")]:
+        own = name.removeprefix("_py_")
+        setattr(tasks, own if hasattr(tasks, own) else f"_{own}", getattr(tasks, name))
+    """
+    with serving(tmp_path, source + AGAIN) as server:
+        client = Kept(server.port)
+        client.warm()
+        assert client.ask("/waits")["same"] is True
+        assert client.ask("/marks") == client.ask("/quick") == FINE
+        assert server.stop() == 0
+    assert "Traceback" not in server.log()
 
 
 @needs_3_12
