@@ -83,7 +83,8 @@ class BustAPI(Flask):
         cancel_on_disconnect: Whether async views are cancelled when their client has gone, unless their route says
             otherwise; None: those of GET and HEAD.
         stream_body: Whether views read a body while it arrives, unless their route says otherwise; None: plain ones
-            read one so that is longer than `max_body_in_memory`.
+            read one so that is longer than `max_body_in_memory`, and coroutine functions whose code names
+            `request.stream` and nothing that needs all of it.
         options: As for `bustapi.flask.Flask`.
 
     Raises:

@@ -122,8 +122,10 @@ class Spec(t.NamedTuple):
     cancels: bool | None = None
     #: A WebSocket's: run by `Dialect.socket_dispatch` or, as a task, `Dialect.socket_dispatch_async`.
     socket: bool = False
-    #: The view reads a body while it arrives; None: a large one, on a thread of the pool.
+    #: The view reads a body while it arrives; None: a large one, on a thread of the pool or as `reads_stream` says.
     streams_body: bool | None = None
+    #: Of a task: its own code reads the body piece by piece (`kernel.reading`).
+    reads_stream: bool = False
     #: Of a bare view that sends the files of a folder.
     folder: Folder | None = None
 

@@ -360,7 +360,8 @@ class Settings:
     stream_body: bool | None = _option(
         None,
         "flag",
-        "Whether views read bodies as they arrive. Unset: plain ones read those past max_body_in_memory so.",
+        "Whether views read bodies as they arrive. Unset: plain ones, and coroutines that name request.stream, read "
+        "those past max_body_in_memory so.",
         optional=True,
     )
     max_block: float = _option(

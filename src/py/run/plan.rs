@@ -63,8 +63,11 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// Whether the view is cancelled when its client has gone; None: if the method is GET or HEAD.
     pub cancels: Option<bool>,
-    /// Whether the view reads a body while it arrives; None: a large one, on a thread of the pool.
+    /// Whether the view reads a body while it arrives; None: a large one, on a thread of the pool or as `reads_stream`
+    /// says.
     pub streams_body: Option<bool>,
+    /// Of a task: its own code reads the body piece by piece.
+    pub reads_stream: bool,
 }
 
 /// What is known of the routes of an application beyond the life of a table: how their views have behaved.
@@ -145,6 +148,7 @@ impl Table {
             timeout: None,
             cancels: Some(false),
             streams_body: None,
+            reads_stream: false,
         };
         Ok(Self {
             generation,
@@ -208,6 +212,7 @@ impl Table {
             timeout: timeout.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()),
             cancels: spec.getattr("cancels")?.extract()?,
             streams_body: spec.getattr("streams_body")?.extract()?,
+            reads_stream: spec.getattr("reads_stream")?.is_truthy()?,
         });
         if let Some(slot) = self.plans.get_mut(rule) {
             *slot = Some(Arc::clone(&plan));

@@ -7,12 +7,14 @@ import typing as t
 
 from ...kernel.aio import is_coroutine_function, wraps_coroutine
 from ...kernel.plan import JsonStyle, Mode, SessionReader, Spec, Table
+from ...kernel.reading import reads_stream
 from ...kernel.websocket import SocketView
 from ...werkzeug.datastructures import Headers
 from ...werkzeug.middleware.proxy_fix import ProxyFix
 from .. import signals
 from ..app import Flask
 from ..ctx import AppContext, RequestContext
+from ..globals import request
 from ..helpers import _split_blueprint_path
 from ..json.provider import DefaultJSONProvider
 from ..sessions import SecureCookieSessionInterface, read_by_core
@@ -140,10 +142,23 @@ def describe(app: Flask, rule: t.Any) -> Spec:
     if spec.socket:
         # It lives for as long as its client wants, and is told of the client's departure by the socket.
         return spec._replace(timeout=None, cancels=False)
+    streams_body = _chosen(app, rule, "stream_body")
     return spec._replace(
         timeout=_chosen(app, rule, "view_timeout"),
         cancels=_chosen(app, rule, "cancel_on_disconnect"),
-        streams_body=_chosen(app, rule, "stream_body"),
+        streams_body=streams_body,
+        reads_stream=streams_body is None and spec.mode == "task" and _reads_stream(app, rule, spec.view),
+    )
+
+
+def _reads_stream(app: Flask, rule: t.Any, view: t.Any) -> bool:
+    """Tell whether the view of a task may begin before a long body is there."""
+    return (
+        is_coroutine_function(view)
+        # What runs before the view might want all of the body: functions, and the application's middleware.
+        and view is app.view_functions.get(rule.endpoint)
+        and not any(_hooks(app.before_request_funcs, rule, outermost_first=True))
+        and reads_stream(view, request)
     )
 
 

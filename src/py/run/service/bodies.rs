@@ -82,10 +82,10 @@ impl PyService {
     }
 
     /// A view on the reactor's own thread would wait for what only the reactor brings. Plain code in a task would as
-    /// well: a task's body is streamed where that was asked for.
+    /// well: a task's body is streamed where that was asked for, or its code reads it so.
     fn choose(&self, plan: &Plan, is_large: bool, bound: usize) -> Choice {
         let can = match plan.mode {
-            Mode::Task => self.host.is_some() && plan.streams_body == Some(true),
+            Mode::Task => self.host.is_some() && plan.streams_body.unwrap_or(plan.reads_stream),
             Mode::Inline => self.pool.is_some() && plan.streams_body == Some(true),
             Mode::Pool | Mode::Auto => self.pool.is_some() && plan.streams_body != Some(false),
         };
@@ -97,6 +97,9 @@ impl PyService {
         }
         if !is_large {
             return Choice::Buffer(bound);
+        }
+        if plan.mode == Mode::Task {
+            return Choice::Stream(None);
         }
         match self.pool.as_ref().and_then(|pool| pool.place()) {
             Some(place) => Choice::Stream(Some(place)),
