@@ -75,8 +75,10 @@ def _attributes(code: CodeType, namespace: Mapping[str, t.Any], request: t.Any) 
         if instruction.opname in ("LOAD_ATTR", "LOAD_METHOD"):
             if owner is request:
                 yield instruction.argval
-            # Of a module only: looking at anything else might run code.
-            owner = vars(owner).get(instruction.argval) if isinstance(owner, ModuleType) else None
+            # Of a module only: looking at anything else might run code. Even at its class: a proxy gives that of the
+            # request, and makes one for it.
+            is_module = issubclass(type(owner), ModuleType)
+            owner = vars(owner).get(instruction.argval) if is_module else None
         elif instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME", "LOAD_DEREF", "LOAD_CLASSDEREF"):
             owner = namespace.get(instruction.argval)
         else:

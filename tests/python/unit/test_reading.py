@@ -72,6 +72,24 @@ async def without() -> Any:
     return {}
 
 
+class Untouchable:
+    """What must not be looked at while a request is routed: a proxy would make what it stands for."""
+
+    @property
+    def __class__(self) -> Any:
+        raise AssertionError("its class was asked for")
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"{name} was asked for")
+
+
+proxy: Any = Untouchable()
+
+
+async def of_a_proxy() -> Any:
+    return proxy.stream.name
+
+
 def decorated(view: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(view)
     async def around(*args: Any, **kwargs: Any) -> Any:
@@ -143,6 +161,7 @@ def test_a_view_that_names_the_stream_reads_it(view: Any) -> None:
         in_a_generators_full,
         of_something_else,
         without,
+        of_a_proxy,
         looking(counts),
         not_bound_yet(),
         Either.as_view("either"),
