@@ -66,12 +66,12 @@ def print_scenarios(results: Sequence[Rounds]) -> None:
                 rounds.scenario.name,
                 f"{median(rounds.baseline, throughput):.0f}",
                 f"{median(rounds.subject, throughput):.0f}",
-                f"{rounds.ratio(throughput):.3f}",
+                f"{rounds.ratio():.3f}",
                 f"({min(ratios):.2f}-{max(ratios):.2f})",
                 f"{median(rounds.subject, p50):.1f}/{median(rounds.baseline, p50):.1f}",
-                f"{rounds.ratio(p50):.2f}",
+                f"{rounds.latency_ratio(p50):.2f}",
                 f"{median(rounds.subject, p99):.1f}/{median(rounds.baseline, p99):.1f}",
-                f"{rounds.ratio(p99):.2f}",
+                f"{rounds.latency_ratio(p99):.2f}",
                 "; ".join(goals),
             )
         )

@@ -80,24 +80,33 @@ class Rounds:
             for base, ours in zip(self.baseline, self.subject)
         ]
 
-    def ratio(self, of: Callable[[Measured], float]) -> float:
-        """The median of the rounds' ratios."""
-        return statistics.median(self.ratios(of))
+    def ratio(self) -> float:
+        """The median of the rounds' ratios of throughput."""
+        return statistics.median(self.ratios(throughput))
+
+    def latency_ratio(self, of: Callable[[Measured], float]) -> float:
+        """The ratio of the medians.
+
+        A round's two tails have nothing in common: they are made by what else ran on the core while each was taken.
+        The median of their ratios was between 0.2 and 1.1 for the bare server against itself.
+        """
+        base = median(self.baseline, of)
+        return median(self.subject, of) / base if base else float("nan")
 
     def errors(self) -> int:
         """Failed requests on both sides."""
         return sum(measured.errors for measured in [*self.baseline, *self.subject])
 
     def verdicts(self) -> list[tuple[str, float, float, bool]]:
-        """Each number asked for: its name, its median ratio, its bound, and whether it holds."""
+        """Each number asked for: its name, its ratio, its bound, and whether it holds."""
         goal = self.scenario.goal
         found = []
         if goal.throughput is not None:
-            ratio = self.ratio(throughput)
+            ratio = self.ratio()
             found.append(("throughput", ratio, goal.throughput, ratio >= goal.throughput))
         for name, bound, of in [("p50", goal.p50, p50), ("p99", goal.p99, p99)]:
             if bound is not None:
-                ratio = self.ratio(of)
+                ratio = self.latency_ratio(of)
                 found.append((name, ratio, bound, ratio <= bound))
         return found
 

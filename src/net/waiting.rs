@@ -4,9 +4,11 @@
 //! then. So a reactor that has little to do and was last woken quickly polls for a moment before it sleeps. Rules:
 //! the moment is bounded (`busy_poll`); it is spent only where the last waits were shorter than it, so that a server
 //! with nothing to do sleeps; never after a turn that served many at once, when requests wait for each other and not
-//! for the wake-up; and any thread that wants the core gets it in between. How many waits must have been short depends
-//! on what polling brought: clients that come in bursts end each of them with a moment spent in vain, which soon takes
-//! more short waits in a row than a burst has.
+//! for the wake-up; only between events of the same few connections, since with many of them a moderate load would keep
+//! the reactor on its core all the time, and then whatever else wants that core comes at the cost of a time slice; and
+//! any thread that wants the core gets it in between. How many waits must have been short depends on what polling
+//! brought: clients that come in bursts end each of them with a moment spent in vain, which soon takes more short waits
+//! in a row than a burst has.
 //!
 //! Reactors of one process share cores, and on most Pythons the interpreter. One whose clients answer at once always has
 //! something to do, and the others would wait for its whole time slice (3 ms, where a turn takes 0.3), with answers in
@@ -16,7 +18,7 @@
 #[cfg(test)]
 mod tests;
 
-use mio::{Events, Poll};
+use mio::{Events, Poll, Token};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -24,6 +26,9 @@ use std::time::{Duration, Instant};
 
 /// Events of a turn up to which the next wait counts: with more, what the wake-up costs is shared by many.
 const FEW: usize = 2;
+
+/// Sources of events between which polling is worth it.
+const KNOWN: usize = 4;
 
 /// Short waits in a row that polling may ask for at most: a moment spent in vain is nothing beside so many.
 const MOST: u32 = 1024;
@@ -42,6 +47,9 @@ pub struct Waiting {
     wanted: u32,
     /// Moments that an event ended, since the last that none did.
     fruitful: u32,
+    /// Where the last events came from that came from elsewhere than those before them; the next one to be replaced.
+    known: [Option<Token>; KNOWN],
+    oldest: usize,
 }
 
 impl Waiting {
@@ -52,6 +60,8 @@ impl Waiting {
             short: 0,
             wanted: 1,
             fruitful: 0,
+            known: [None; KNOWN],
+            oldest: 0,
         }
     }
 
@@ -71,6 +81,7 @@ impl Waiting {
         {
             return poll.poll(events, timeout);
         }
+        self.look_at(events);
         let begun = Instant::now();
         let polls = self.short >= self.wanted;
         if polls {
@@ -101,6 +112,18 @@ impl Waiting {
             }
         }
         result
+    }
+
+    /// Remembers where events came from: news from elsewhere make the waits before them no measure.
+    fn look_at(&mut self, events: &Events) {
+        for event in events {
+            let source = Some(event.token());
+            if !self.known.contains(&source) {
+                self.known[self.oldest] = source;
+                self.oldest = (self.oldest + 1) % KNOWN;
+                self.short = 0;
+            }
+        }
     }
 
     fn bore_fruit(&mut self) {

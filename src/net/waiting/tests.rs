@@ -85,6 +85,7 @@ fn moments_that_events_end_ask_for_fewer() {
     let mut woken = Woken::new(LONG);
     woken.waiting.short = 8;
     woken.waiting.wanted = 8;
+    woken.waiting.known[0] = Some(Token(0));
     // What is there already ends no moment.
     woken.waker.wake().unwrap();
     assert_eq!(woken.wait(None), 1);
@@ -136,6 +137,42 @@ fn many_events_at_once_are_followed_by_sleep() {
     woken.waker.wake().unwrap();
     assert_eq!(woken.wait(None), 1);
     assert_eq!(woken.waiting.short, 0);
+}
+
+/// Has one of several sources after the other send an event; whether the last waits were ones that polling follows.
+fn take_turns(sources: usize) -> bool {
+    let mut woken = Woken::new(LONG);
+    let pairs: Vec<_> = (0..sources)
+        .map(|index| {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let mut ours = mio::net::UnixStream::from_std(ours);
+            woken
+                .poll
+                .registry()
+                .register(&mut ours, Token(1 + index), mio::Interest::READABLE)
+                .unwrap();
+            (ours, theirs)
+        })
+        .collect();
+    for _ in 0..3 {
+        for (_, theirs) in &pairs {
+            std::io::Write::write_all(&mut &*theirs, b"x").unwrap();
+            assert_eq!(woken.wait(None), 1);
+        }
+    }
+    woken.waiting.look_at(&woken.events);
+    woken.waiting.short >= woken.waiting.wanted
+}
+
+#[test]
+fn few_sources_are_polled_for_and_many_are_not() {
+    for sources in 1..=KNOWN {
+        assert!(take_turns(sources), "{sources}");
+    }
+    for sources in [KNOWN + 1, 2 * KNOWN, 40] {
+        assert!(!take_turns(sources), "{sources}");
+    }
 }
 
 #[test]
