@@ -73,6 +73,8 @@ struct State {
     notified: bool,
     readers: Vec<Py<Waiter>>,
     writers: Vec<Py<Waiter>>,
+    /// Threads that wait for a change: without one, telling of it would be a system call for nothing.
+    sleepers: usize,
 }
 
 /// What became of a message that was to be sent.
@@ -126,6 +128,7 @@ impl Link {
                 notified: false,
                 readers: Vec::new(),
                 writers: Vec::new(),
+                sleepers: 0,
             }),
             changed: Condvar::new(),
         }
@@ -250,7 +253,9 @@ impl Link {
         py.detach(|| {
             let _apart = Apart::begin();
             let mut state = self.lock();
-            while !self.is_ready(&state, side) {
+            state.sleepers += 1;
+            let mut is_ready = self.is_ready(&state, side);
+            while !is_ready {
                 state = match until {
                     None => self
                         .changed
@@ -259,7 +264,7 @@ impl Link {
                     Some(until) => {
                         let left = until.saturating_duration_since(Instant::now());
                         if left.is_zero() {
-                            return false;
+                            break;
                         }
                         self.changed
                             .wait_timeout(state, left)
@@ -267,9 +272,17 @@ impl Link {
                             .0
                     }
                 };
+                is_ready = self.is_ready(&state, side);
             }
-            true
+            state.sleepers -= 1;
+            is_ready
         })
+    }
+
+    fn tell_threads(&self, state: &State) {
+        if state.sleepers > 0 {
+            self.changed.notify_all();
+        }
     }
 
     fn is_ready(&self, state: &State, side: Side) -> bool {
@@ -354,7 +367,7 @@ impl Link {
             SocketEvent::Message(message) => {
                 state.inbound_bytes += message.data.len();
                 state.inbound.push_back(message);
-                self.changed.notify_all();
+                self.tell_threads(state);
                 std::mem::take(&mut state.readers)
             }
             SocketEvent::Closed(reason) => {
@@ -365,7 +378,7 @@ impl Link {
     }
 
     fn everybody(&self, state: &mut State) -> Vec<Py<Waiter>> {
-        self.changed.notify_all();
+        self.tell_threads(state);
         let mut all = std::mem::take(&mut state.readers);
         all.append(&mut state.writers);
         all
@@ -400,7 +413,7 @@ impl Link {
             conn.want_room();
             return Vec::new();
         }
-        self.changed.notify_all();
+        self.tell_threads(state);
         std::mem::take(&mut state.writers)
     }
 
