@@ -131,10 +131,10 @@ def test_view_that_does_not_return_does_not_hold_up_a_reload(
             except OSError:
                 return False  # between the two children
 
-        deadline = time.monotonic() + 30
-        while time.monotonic() < deadline and not answers_anew():
+        deadline = time.monotonic() + 60
+        while not answers_anew():
+            assert time.monotonic() < deadline, server.output
             time.sleep(0.1)
-        assert get(server.port)[1].startswith("two")
 
 
 def test_error_of_the_program_ends_the_reloader(serve_source: Callable[..., Served]) -> None:
