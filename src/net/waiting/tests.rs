@@ -1,5 +1,7 @@
 use super::*;
-use mio::{Token, Waker};
+use mio::net::UnixStream;
+use mio::{Interest, Token, Waker};
+use std::os::unix::net;
 use std::sync::Arc;
 
 const LONG: Duration = Duration::from_secs(20);
@@ -21,6 +23,21 @@ impl Woken {
             waker,
             waiting: Waiting::new(busy_poll),
         }
+    }
+
+    /// Sockets that it waits for, each with its other end.
+    fn sources(&self, count: usize) -> Vec<(UnixStream, net::UnixStream)> {
+        let registered = |index| {
+            let (ours, theirs) = net::UnixStream::pair().unwrap();
+            ours.set_nonblocking(true).unwrap();
+            let mut ours = UnixStream::from_std(ours);
+            let registry = self.poll.registry();
+            registry
+                .register(&mut ours, Token(1 + index), Interest::READABLE)
+                .unwrap();
+            (ours, theirs)
+        };
+        (0..count).map(registered).collect()
     }
 
     fn wait(&mut self, timeout: Option<Duration>) -> usize {
@@ -115,19 +132,7 @@ fn without_a_moment_it_sleeps_at_once() {
 #[test]
 fn many_events_at_once_are_followed_by_sleep() {
     let mut woken = Woken::new(LONG);
-    let sources: Vec<_> = (0..=FEW)
-        .map(|index| {
-            let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-            ours.set_nonblocking(true).unwrap();
-            let mut ours = mio::net::UnixStream::from_std(ours);
-            woken
-                .poll
-                .registry()
-                .register(&mut ours, Token(1 + index), mio::Interest::READABLE)
-                .unwrap();
-            (ours, theirs)
-        })
-        .collect();
+    let sources = woken.sources(FEW + 1);
     for (_, theirs) in &sources {
         std::io::Write::write_all(&mut &*theirs, b"x").unwrap();
     }
@@ -142,19 +147,7 @@ fn many_events_at_once_are_followed_by_sleep() {
 /// Has one of several sources after the other send an event; whether the last waits were ones that polling follows.
 fn take_turns(sources: usize) -> bool {
     let mut woken = Woken::new(LONG);
-    let pairs: Vec<_> = (0..sources)
-        .map(|index| {
-            let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
-            ours.set_nonblocking(true).unwrap();
-            let mut ours = mio::net::UnixStream::from_std(ours);
-            woken
-                .poll
-                .registry()
-                .register(&mut ours, Token(1 + index), mio::Interest::READABLE)
-                .unwrap();
-            (ours, theirs)
-        })
-        .collect();
+    let pairs = woken.sources(sources);
     for _ in 0..3 {
         for (_, theirs) in &pairs {
             std::io::Write::write_all(&mut &*theirs, b"x").unwrap();
