@@ -211,7 +211,8 @@ class ThreadHost:
         """Run what the application has for the end: on the loop, before it ends; or, blocking, where there is none."""
         if self._lives and self._life is not None:
             self._lives = False
-            await self._life.stop(self._left(self._deadline or 0.0), blocking=blocking)
+            # No longer than the grace: what is to run at the end has the slack behind it, before the process is ended.
+            await self._life.stop((self._deadline or 0.0) - time.monotonic(), blocking=blocking)
 
     def _end_life(self) -> None:
         if self._lives:
