@@ -365,16 +365,20 @@ def run_with_reloader(
 
 
 def _work_and_watch(main_func: t.Callable[[], None], reloader: ReloaderLoop) -> None:
+    codes: list[int] = []
+    ended = threading.Event()
+
     def end(number: int, frame: t.Any) -> t.NoReturn:
-        raise SystemExit(0)
+        # It may come at any moment, before the work has begun and when it is over too.
+        raise SystemExit(codes[0] if codes else 0)
 
     signal.signal(signal.SIGTERM, end)
     ensure_echo_on()
-    codes: list[int] = []
-    ended = threading.Event()
     with reloader:
-        threading.Thread(target=_watch, args=(reloader, codes, ended), name="reloader", daemon=True).start()
         try:
+            threading.Thread(
+                target=_watch, args=(reloader, codes, ended), name="reloader", daemon=True
+            ).start()
             main_func()
         except (KeyboardInterrupt, SystemExit) as error:
             # Whatever code the work chose on its way out: the watcher asked for it.
