@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from bustapi.serve import supervisor as module
 from bustapi.serve.supervisor import Supervisor
 from run_helpers import eventually
 
@@ -234,25 +235,28 @@ def test_a_reload_replaces_one_worker_after_the_other(tmp_path: Path) -> None:
         assert run.wait() == 0
 
 
-def test_a_failed_reload_is_given_up_and_keeps_the_old_workers(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the supervisor says. To ask for captured output again and again loses what is written meanwhile."""
+    lines: list[str] = []
+    monkeypatch.setattr(module, "say", lines.append)
+    return lines
+
+
+def test_a_failed_reload_is_given_up_and_keeps_the_old_workers(tmp_path: Path, said: list[str]) -> None:
     command = program(tmp_path, SLOW)
     with supervising(command) as run:
         former = wait_until_ready(run)
         program(tmp_path, "raise SystemExit(3)")
         run.supervisor.reload()
-        read = ""
-
-        def said() -> bool:
-            nonlocal read
-            read += capfd.readouterr().err
-            return "reload failed: the new worker 0 exited with code 3; the old code keeps serving" in read
-
-        eventually(said)
+        all_of_it = [
+            "reloading 2 workers",
+            "reload failed: the new worker 0 exited with code 3; the old code keeps serving",
+        ]
+        eventually(lambda: len(said) >= len(all_of_it))
         time.sleep(1.0)
         assert [current(run, slot) for slot in (0, 1)] == former
-        assert capfd.readouterr().err == ""
+        assert said == all_of_it
         run.supervisor.stop()
         assert run.wait() == 0
 
@@ -286,21 +290,13 @@ def test_a_worker_that_has_used_up_its_quota_is_replaced(
     assert f"worker 1 (process {second}) is replaced by process " in capfd.readouterr().err
 
 
-def test_a_replacement_that_fails_is_tried_again(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_replacement_that_fails_is_tried_again(tmp_path: Path, said: list[str]) -> None:
     with supervising(program(tmp_path, SLOW), slots=1) as run:
         (first,) = wait_until_ready(run)
         program(tmp_path, "raise SystemExit(3)")
         (tmp_path / f"spent-{first}").touch()
-        read = ""
-
-        def said() -> bool:
-            nonlocal read
-            read += capfd.readouterr().err
-            return (
-                "the new worker 0 exited with code 3; the old one goes on, starting another in 0.5 s" in read
-            )
-
-        eventually(said)
+        failed = "the new worker 0 exited with code 3; the old one goes on, starting another in 0.5 s"
+        eventually(lambda: failed in said)
         assert current(run, 0) == first
         program(tmp_path, SLOW)
         eventually(lambda: current(run, 0) != first)
