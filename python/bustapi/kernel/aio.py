@@ -32,14 +32,21 @@ def wraps_coroutine(func: t.Any) -> bool:
     Args:
         func: Anything.
     """
+    return any(map(is_coroutine_function, wrapped_by(func)))
+
+
+def wrapped_by(func: t.Any) -> t.Iterator[t.Any]:
+    """Yield what a callable was made around, the next one first, as `functools.wraps` and `functools.partial` mark it.
+
+    Args:
+        func: Anything.
+    """
     # Bounded: the chain may be circular.
     for _ in range(64):
         func = getattr(func, "__wrapped__", None) or getattr(func, "func", None)
         if func is None:
-            return False
-        if is_coroutine_function(func):
-            return True
-    return False
+            return
+        yield func
 
 
 def run_sync(func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Callable[..., t.Any]:

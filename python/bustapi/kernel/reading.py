@@ -8,8 +8,9 @@ names `request.stream`, and nothing of the request that needs all of it.
 from __future__ import annotations
 
 import typing as t
-from functools import partial
 from types import CodeType, FunctionType, MethodType, ModuleType
+
+from .aio import wrapped_by
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,17 +41,10 @@ def _functions(view: t.Any) -> Iterator[FunctionType]:
         for name in ("dispatch_request", "get", "post", "put", "patch", "delete"):
             yield from _functions(getattr(made_of, name, None))
         return
-    # Bounded: the chain may be circular.
-    for _ in range(64):
-        if isinstance(view, partial):
-            view = view.func
-        elif isinstance(view, MethodType):
-            view = view.__func__
-        elif isinstance(view, FunctionType):
-            yield view
-            view = getattr(view, "__wrapped__", None)
-        else:
-            return
+    for layer in (view, *wrapped_by(view)):
+        function = layer.__func__ if isinstance(layer, MethodType) else layer
+        if isinstance(function, FunctionType):
+            yield function
 
 
 def _namespace(function: FunctionType) -> dict[str, t.Any]:
