@@ -89,6 +89,16 @@ def free_port() -> int:
         return int(sock.getsockname()[1])
 
 
+#: A function for applications under test: what their process has in memory, in KiB (Linux).
+MEMORY = """
+    def memory():
+        with open("/proc/self/status") as status:
+            for line in status:
+                if line.startswith("VmRSS"):
+                    return int(line.split()[1])
+"""
+
+
 @contextlib.contextmanager
 def serving(
     directory: Path, source: str, *, run: str = "", env: dict[str, str] | None = None, port: int | None = None

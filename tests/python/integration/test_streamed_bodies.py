@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from .servers import Served, read_all, read_until, serving
+from .servers import MEMORY, Served, read_all, read_until, serving
 
-APP = """
+APP = (
+    MEMORY
+    + """
     import asyncio
     import io
     import os
@@ -29,12 +31,6 @@ APP = """
     @app.get("/seen")
     def told():
         return seen
-
-    def memory():
-        with open("/proc/self/status") as status:
-            for line in status:
-                if line.startswith("VmRSS"):
-                    return int(line.split()[1])
 
     @app.post("/count")
     def count():
@@ -167,6 +163,7 @@ APP = """
         seen.append("guarded")
         return request.data
 """
+)
 
 RUN = "max_body=100_000_000, body_timeout=1, min_body_rate=0"
 LARGE = 3_000_000

@@ -12,21 +12,17 @@ from typing import Any
 
 import pytest
 
-from .servers import Served, serving
+from .servers import MEMORY, Served, serving
 
-APP = """
+APP = (
+    MEMORY
+    + """
     import functools
 
     from bustapi import BustAPI, g, request
     from bustapi.flask import Blueprint
 
     app = BustAPI(__name__)
-
-    def memory():
-        with open("/proc/self/status") as status:
-            for line in status:
-                if line.startswith("VmRSS"):
-                    return int(line.split()[1])
 
     @app.post("/count")
     async def count():
@@ -75,6 +71,7 @@ APP = """
 
     app.register_blueprint(guarded)
 """
+)
 
 LARGE = 3_000_000
 LONG = 192 * 1024 * 1024
