@@ -286,7 +286,8 @@ class ThreadHost:
         late = [thread.name for thread in (*self._threads, *spares, *self._pool_threads) if thread.is_alive()]
         if late:
             self.stuck = True
-            say(f"still busy after the grace of {self._settings.grace:g} s: {', '.join(late)}")
+            waited = "" if self._aborted else f" after the grace of {self._settings.grace:g} s"
+            say(f"still busy{waited}: {', '.join(late)}")
         if self._switch_interval is not None:
             sys.setswitchinterval(self._switch_interval)
             self._switch_interval = None

@@ -7,7 +7,6 @@ or the only process.
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Callable
 
@@ -17,6 +16,7 @@ from .dotenv import flag, load_files
 from .errors import EXIT_SOFTWARE, ServeError, SettingsError, say
 from .host import ThreadHost
 from .keywords import split, tools
+from .leaving import give_up, leave
 from .limits import allow_connections
 from .recycle import Quota
 from .settings import Settings
@@ -203,7 +203,7 @@ async def run_async(
         allow_connections(settings.max_connections)
         thread_host = ThreadHost(app, bound.groups[0], settings)
         with StopSignals(
-            thread_host.drain, thread_host.abort, thread_host.first.wake, _give_up, settings.grace
+            thread_host.drain, thread_host.abort, thread_host.first.wake, give_up, settings.grace
         ):
             thread_host.on_ready = lambda: banner.announce(bound.addresses, settings)
             await serve_on(thread_host)
@@ -350,7 +350,7 @@ def _serve_here(
         new_loop(settings.loop).close()
     allow_connections(settings.max_connections)
     host = ThreadHost(app, groups, settings)
-    with StopSignals(host.drain, host.abort, host.first.wake, _give_up, settings.grace) as signals, host:
+    with StopSignals(host.drain, host.abort, host.first.wake, give_up, settings.grace) as signals, host:
         if inheritance is not None:
             inheritance.watch(host, settings.grace, Quota.of(settings))
             host.slot = inheritance.slot
@@ -371,36 +371,6 @@ def _serve_here(
         else 0
     )
     if host.stuck:
-        _leave(code or EXIT_SOFTWARE)
+        leave(code or EXIT_SOFTWARE)
     if code:
         raise SystemExit(code)
-
-
-def _give_up(number: int) -> None:
-    """End a process whose main thread does not come back from a view. Called in a thread of its own."""
-    say("still busy after the grace: a view in the main thread")
-    _flush()
-    os._exit(128 + number)
-
-
-def _leave(code: int) -> None:
-    """End a process of which a thread is still inside a view, without waiting for it.
-
-    The interpreter's own way out would freeze that thread at any point, holding whatever it holds.
-    """
-    import threading
-
-    if threading.current_thread() is not threading.main_thread():
-        raise SystemExit(code)
-    if "logging" in sys.modules:
-        sys.modules["logging"].shutdown()
-    _flush()
-    os._exit(code)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except (AttributeError, OSError, ValueError):
-            continue

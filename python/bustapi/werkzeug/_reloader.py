@@ -30,8 +30,7 @@ if t.TYPE_CHECKING:
 ENV_CHILD = "WERKZEUG_RUN_MAIN"
 #: How the child asks for its successor.
 EXIT_RELOAD = 3
-#: Seconds that the work gets to end, after the first and after the second request. Less than what the server takes to
-#: give itself up, which would be with another exit code.
+#: Seconds that the work gets to end, after the first and after the second request.
 _PATIENCE = (1.0, 0.3)
 
 # Changes to an installed Python are no changes to the program. A virtual environment's packages are watched only
@@ -365,6 +364,8 @@ def run_with_reloader(
 
 
 def _work_and_watch(main_func: t.Callable[[], None], reloader: ReloaderLoop) -> None:
+    from ..serve.leaving import exit_code
+
     codes: list[int] = []
     ended = threading.Event()
 
@@ -379,7 +380,9 @@ def _work_and_watch(main_func: t.Callable[[], None], reloader: ReloaderLoop) -> 
             threading.Thread(
                 target=_watch, args=(reloader, codes, ended), name="reloader", daemon=True
             ).start()
-            main_func()
+            # A server with a view that does not return gives up too, and may be the first to do it.
+            with exit_code(lambda code: codes[0] if codes else code):
+                main_func()
         except (KeyboardInterrupt, SystemExit) as error:
             # Whatever code the work chose on its way out: the watcher asked for it.
             if not codes and isinstance(error, SystemExit):

@@ -18,7 +18,7 @@ import pytest
 
 import bustapi._core
 from bustapi import BustAPI
-from bustapi.serve import ServeError, Settings, banner, dotenv, errors, limits, listeners, running
+from bustapi.serve import ServeError, Settings, banner, dotenv, errors, leaving, limits, listeners
 from bustapi.serve.host import ThreadHost
 from bustapi.serve.live import LiveServer
 from bustapi.serve.process import WorkerProcess, ending
@@ -39,7 +39,7 @@ def test_a_log_that_cannot_be_written_stops_nothing(stream: Any, monkeypatch: py
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr(sys, "stdout", stream)
     errors.say("a line")
-    running._flush()
+    leaving.flush()
 
 
 # --- .env ----------------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def test_a_thread_leaves_only_itself_when_a_view_is_stuck() -> None:
 
     def leave() -> None:
         try:
-            running._leave(70)
+            leaving.leave(70)
         except SystemExit as error:
             codes.append(error.code)
 
@@ -263,7 +263,7 @@ def test_a_thread_leaves_only_itself_when_a_view_is_stuck() -> None:
 def test_the_main_thread_leaves_at_once_and_closes_its_log() -> None:
     program = """
 import atexit, logging, sys, threading, time
-from bustapi.serve import running
+from bustapi.serve import leaving
 class Log(logging.StreamHandler):
     def close(self):
         print("log closed", flush=True)
@@ -271,15 +271,26 @@ class Log(logging.StreamHandler):
 logging.getLogger().addHandler(Log())
 threading.Thread(target=time.sleep, args=(30,)).start()
 sys.stdout.write("unflushed\\n")
-running._leave(70)
+leaving.leave(70)
 """
     ended = subprocess.run([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, timeout=20)
     assert ended.returncode == 70
     assert ended.stdout.splitlines() == ["unflushed", "log closed"]
 
 
+def test_whoever_called_the_server_chooses_the_exit_code_of_a_process_that_is_left() -> None:
+    program = """
+from bustapi.serve import leaving
+with leaving.exit_code(lambda code: 1):
+    pass
+with leaving.exit_code(lambda code: code - 67):
+    leaving.leave(70)
+"""
+    assert subprocess.run([sys.executable, "-c", program], timeout=20).returncode == 3
+
+
 def test_a_process_whose_main_thread_is_stuck_is_ended() -> None:
-    program = "from bustapi.serve import running; running._give_up(15)"
+    program = "from bustapi.serve import leaving; leaving.give_up(15)"
     ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, timeout=20)
     assert ended.returncode == 128 + 15
     assert ended.stderr == "still busy after the grace: a view in the main thread\n"
