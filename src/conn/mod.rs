@@ -21,7 +21,7 @@ pub use feed::{End, Fault, Feed, Piece, Taken};
 pub use preamble::{Preamble, Said};
 pub use reply::Parts;
 pub use request::{PeerAddr, Request};
-pub use service::{Batch, Key, Service, Shared};
+pub use service::{Batch, Key, KeyMap, Service, Shared};
 pub use websocket::SocketEvent;
 
 use crate::buf::{Flushed, Inbox, Outbox, Sink};

@@ -3,8 +3,9 @@
 use super::{Conn, Phase, Progress, ScratchHead, SocketEvent};
 use crate::buf::{Budget, Payload};
 use crate::config::Config;
+use rustc_hash::FxBuildHasher;
 use slab::Slab;
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 /// Names a connection for as long as it lives; a stale key finds nothing.
@@ -13,6 +14,9 @@ pub struct Key {
     pub index: u32,
     pub generation: u32,
 }
+
+/// Something for each of some connections. Keys are of our own making: nobody chooses them so that they collide.
+pub type KeyMap<V> = HashMap<Key, V, FxBuildHasher>;
 
 /// Answers requests. Called at most once a turn, with everything that is ready.
 pub trait Service {

@@ -32,6 +32,11 @@ impl Context {
         Ok(Self(context.unbind()))
     }
 
+    /// One that somebody else has; what is none cannot be entered.
+    pub fn of(object: Py<PyAny>) -> Self {
+        Self(object)
+    }
+
     pub fn object(&self) -> &Py<PyAny> {
         &self.0
     }
@@ -91,7 +96,7 @@ impl Context {
 
     /// Makes it the thread's current context until the guard goes.
     pub fn enter<'a, 'py>(&'a self, py: Python<'py>) -> PyResult<Entered<'a, 'py>> {
-        // SAFETY: attached; the argument is a Context object (made by `copy_current` only).
+        // SAFETY: attached; the argument is an object, and an exception is set if it is no Context.
         if unsafe { ffi::PyContext_Enter(self.0.as_ptr()) } != 0 {
             return Err(PyErr::fetch(py));
         }

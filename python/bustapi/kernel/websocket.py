@@ -11,7 +11,7 @@ from functools import update_wrapper
 from .aio import is_coroutine_function
 
 if t.TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 
     from typing_extensions import Buffer
 
@@ -285,12 +285,11 @@ class WebSocket(_Base):
         Raises:
             WebSocketDisconnect: The connection is closed, and every message was received.
         """
-        socket = self._socket
-        message = socket.take()
-        while message is None:
-            self._expect()
-            await socket.wait()
-            message = socket.take()
+        if not self.accepted:
+            self._accept(None, None)
+        message = await self._socket.receive()
+        if message is None:
+            raise self._gone()
         return message
 
     async def receive_text(self) -> str:
@@ -422,18 +421,15 @@ class WebSocket(_Base):
     def __aiter__(self) -> WebSocket:
         return self
 
-    async def __anext__(self) -> str | bytes:
+    def __anext__(self) -> Awaitable[str | bytes]:
         # As `receive`, without its coroutine: an idle connection waits here, and there may be many.
-        socket = self._socket
-        message = socket.take()
+        return self._socket.iterate() if self.accepted else self._first()
+
+    async def _first(self) -> str | bytes:
         try:
-            while message is None:
-                self._expect()
-                await socket.wait()
-                message = socket.take()
+            return await self.receive()
         except WebSocketDisconnect:
             raise StopAsyncIteration from None
-        return message
 
 
 class SyncWebSocket(_Base):

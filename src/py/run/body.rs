@@ -5,7 +5,7 @@
 
 use super::service::Message;
 use super::task::LoopHost;
-use super::waiter::{self, Source, Waiter};
+use super::waiter::{self, Source, Waiter, Waiters};
 use crate::buf::{Budget, Charge};
 use crate::conn::{Fault, Feed, Key, Piece, Taken};
 use crate::net::Mailbox;
@@ -32,7 +32,7 @@ pub struct Reading {
     host: Option<Arc<LoopHost>>,
     /// The thread that brings the body, and can not wait for it.
     reactor: ThreadId,
-    waiters: Mutex<Vec<Py<Waiter>>>,
+    waiters: Mutex<Waiters>,
     /// For what was read as a whole, as long as the request may hold it.
     charge: Mutex<Charge>,
 }
@@ -70,7 +70,7 @@ impl Reading {
         }
     }
 
-    fn waiters(&self) -> MutexGuard<'_, Vec<Py<Waiter>>> {
+    fn waiters(&self) -> MutexGuard<'_, Waiters> {
         self.waiters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

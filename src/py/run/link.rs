@@ -6,15 +6,16 @@
 
 use super::service::Message;
 use super::task::LoopHost;
-use super::waiter::{Source, Waiter};
+use super::waiter::{Source, Waiter, Waiters};
 use crate::buf::Segment;
 use crate::conn::{Conn, Key, Shared, SocketEvent};
 use crate::net::Mailbox;
 use crate::pace::Apart;
 use crate::py::ffi::BytesPayload;
 use crate::ws::{self, ABNORMAL, CloseReason, Encoder, Handshake, Kind, Opcode};
+use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyString};
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -71,8 +72,8 @@ struct State {
     blocked: bool,
     /// The reactor knows that there is something to do.
     notified: bool,
-    readers: Vec<Py<Waiter>>,
-    writers: Vec<Py<Waiter>>,
+    readers: Waiters,
+    writers: Waiters,
     /// Threads that wait for a change: without one, telling of it would be a system call for nothing.
     sleepers: usize,
 }
@@ -85,6 +86,15 @@ pub enum Sent {
     /// It is on its way; the sender had better wait.
     Full,
     Closed,
+}
+
+/// What somebody who wants a message gets.
+pub enum Received<'py> {
+    Message(Bound<'py, PyAny>),
+    /// None yet.
+    Nothing,
+    /// The link is closed, and every message was taken.
+    End,
 }
 
 /// Which side of the link somebody waits for.
@@ -126,8 +136,8 @@ impl Link {
                 close: None,
                 blocked: false,
                 notified: false,
-                readers: Vec::new(),
-                writers: Vec::new(),
+                readers: Waiters::new(),
+                writers: Waiters::new(),
                 sleepers: 0,
             }),
             changed: Condvar::new(),
@@ -156,15 +166,43 @@ impl Link {
         true
     }
 
-    pub fn take(&self, py: Python<'_>) -> Option<ws::Message> {
+    /// The next message, a text as a `str`; None: there is none now.
+    pub fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let mut state = self.lock();
-        let message = state.inbound.pop_front()?;
+        let Some(message) = state.inbound.pop_front() else {
+            return Ok(None);
+        };
+        self.taken(py, state, &message);
+        to_python(py, &message).map(Some)
+    }
+
+    /// The same for who awaits it: the waiter is woken when there may be one.
+    pub fn receive<'py>(
+        &self,
+        py: Python<'py>,
+        waiter: &Bound<'py, Waiter>,
+    ) -> PyResult<Received<'py>> {
+        let mut state = self.lock();
+        if let Some(message) = state.inbound.pop_front() {
+            self.taken(py, state, &message);
+            return to_python(py, &message).map(Received::Message);
+        }
+        if matches!(state.stage, Stage::Closed(_)) {
+            return Ok(Received::End);
+        }
+        if !state.readers.iter().any(|other| other.is(waiter)) {
+            state.readers.push(waiter.clone().unbind());
+        }
+        Ok(Received::Nothing)
+    }
+
+    /// There is room for another message.
+    fn taken(&self, py: Python<'_>, mut state: MutexGuard<'_, State>, message: &ws::Message) {
         state.inbound_bytes -= message.data.len();
         if state.starved && state.inbound.len() <= self.max_queue / 2 {
             state.starved = false;
             self.notify(py, state);
         }
-        Some(message)
     }
 
     pub fn send(&self, py: Python<'_>, kind: Kind, data: &[u8]) -> Sent {
@@ -234,17 +272,14 @@ impl Link {
         self.wake(py, waiting, false);
     }
 
-    /// A waiter, and whether there is nothing to wait for.
-    pub fn wait(&self, side: Side, waiter: Py<Waiter>) -> bool {
+    /// Has a waiter woken when there is room to send more; `true`: there is.
+    pub fn wait_for_room(&self, waiter: Py<Waiter>) -> bool {
         let mut state = self.lock();
-        if self.is_ready(&state, side) {
-            return true;
+        let is_ready = self.is_ready(&state, Side::Room);
+        if !is_ready {
+            state.writers.push(waiter);
         }
-        match side {
-            Side::Messages => state.readers.push(waiter),
-            Side::Room => state.writers.push(waiter),
-        }
-        false
+        is_ready
     }
 
     /// Waits on the calling thread; `false`: the time is up.
@@ -320,11 +355,11 @@ impl Link {
     }
 
     /// Takes from the connection what there is room for. Until [`Link::flush`] nobody needs to notify the reactor.
-    pub fn fill(&self, conn: &mut Conn) -> Vec<Py<Waiter>> {
+    pub fn fill(&self, conn: &mut Conn) -> Waiters {
         let mut state = self.lock();
         state.notified = true;
         state.starved = false;
-        let mut woken = Vec::new();
+        let mut woken = Waiters::new();
         while let Some(event) = conn.take_event() {
             let is_full =
                 state.inbound.len() >= self.max_queue || state.inbound_bytes >= self.max_bytes;
@@ -345,7 +380,7 @@ impl Link {
         let mut state = self.lock();
         // Nobody is there to be notified.
         state.notified = true;
-        let mut woken = Vec::new();
+        let mut woken = Waiters::new();
         let lost = SocketEvent::Closed(CloseReason::new(ABNORMAL, ""));
         for event in rest.into_iter().chain([lost]) {
             woken.append(&mut self.take_in(&mut state, event));
@@ -359,9 +394,9 @@ impl Link {
         self.wake(py, woken, true);
     }
 
-    fn take_in(&self, state: &mut State, event: SocketEvent) -> Vec<Py<Waiter>> {
+    fn take_in(&self, state: &mut State, event: SocketEvent) -> Waiters {
         if matches!(state.stage, Stage::Closed(_)) {
-            return Vec::new();
+            return Waiters::new();
         }
         match event {
             SocketEvent::Message(message) => {
@@ -377,7 +412,7 @@ impl Link {
         }
     }
 
-    fn everybody(&self, state: &mut State) -> Vec<Py<Waiter>> {
+    fn everybody(&self, state: &mut State) -> Waiters {
         self.tell_threads(state);
         let mut all = std::mem::take(&mut state.readers);
         all.append(&mut state.writers);
@@ -385,7 +420,7 @@ impl Link {
     }
 
     /// Gives the connection what was sent, and says who may send more.
-    pub fn flush(&self, conn: &mut Conn, shared: &mut Shared) -> Vec<Py<Waiter>> {
+    pub fn flush(&self, conn: &mut Conn, shared: &mut Shared) -> Waiters {
         let mut state = self.lock();
         let state = &mut *state;
         state.notified = false;
@@ -411,14 +446,14 @@ impl Link {
         state.blocked = !conn.has_room(shared);
         if state.blocked {
             conn.want_room();
-            return Vec::new();
+            return Waiters::new();
         }
         self.tell_threads(state);
         std::mem::take(&mut state.writers)
     }
 
     /// Lets tasks go on: with the loop's next round, or in a `turn` of the loop's own reactor here and now.
-    pub fn wake(&self, py: Python<'_>, waiters: Vec<Py<Waiter>>, turn: bool) {
+    pub fn wake(&self, py: Python<'_>, waiters: Waiters, turn: bool) {
         if waiters.is_empty() {
             return;
         }
@@ -447,6 +482,16 @@ impl Source for Link {
         drop(state);
         drop(gone);
     }
+}
+
+fn to_python<'py>(py: Python<'py>, message: &ws::Message) -> PyResult<Bound<'py, PyAny>> {
+    Ok(match message.kind {
+        Kind::Binary => PyBytes::new(py, &message.data).into_any(),
+        Kind::Text => match std::str::from_utf8(&message.data) {
+            Ok(text) => PyString::new(py, text).into_any(),
+            Err(error) => return Err(PyValueError::new_err(error.to_string())),
+        },
+    })
 }
 
 fn payload(segment: Segment) -> Option<Box<dyn crate::buf::Payload>> {

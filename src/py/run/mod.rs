@@ -2,6 +2,7 @@
 
 mod answers;
 pub mod body;
+mod books;
 mod eager;
 pub mod file;
 pub mod folder;
@@ -15,6 +16,7 @@ pub mod planner;
 pub mod pool;
 pub mod reply;
 pub mod response;
+mod runner;
 pub mod service;
 pub mod sink;
 pub mod socket;

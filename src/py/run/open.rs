@@ -8,14 +8,13 @@ use super::reply::{Reply, Rest};
 use super::service::{Message, PyService};
 use super::stream;
 use super::task::{Handle, LoopHost};
-use crate::conn::{Batch, Key};
+use crate::conn::{Batch, Key, KeyMap};
 use crate::http::Method;
 use crate::py::face::application::App;
 use crate::py::face::state::RequestState;
 use crate::py::ffi::{self, Context};
 use pyo3::intern;
 use pyo3::prelude::*;
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -37,7 +36,7 @@ pub struct Open {
 /// All of one reactor.
 #[derive(Default)]
 pub struct OpenRequests {
-    by_key: HashMap<Key, Open>,
+    by_key: KeyMap<Open>,
     tickets: Ticket,
 }
 

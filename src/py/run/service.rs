@@ -17,7 +17,7 @@ use super::sink::Sink;
 use super::task::LoopHost;
 use super::watchdog::{Pulse, Stage};
 use crate::buf::Budget;
-use crate::conn::{Batch, Key, Phase, Request, Service};
+use crate::conn::{Batch, Key, KeyMap, Phase, Request, Service};
 use crate::net::Mailbox;
 use crate::pace::{Attached, Demotion, Stopwatch};
 use crate::py::face::application::App;
@@ -26,7 +26,6 @@ use crate::py::ffi::{self, Context};
 use crate::py::route::Found;
 use pyo3::prelude::*;
 use sockets::OpenSocket;
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -80,11 +79,11 @@ pub struct PyService {
     /// The body that the last inline view left to be generated belongs in the pool.
     pub(super) streams_from_pool: bool,
     /// Answers under way outside of the turn.
-    pub(super) streams: HashMap<Key, Stream>,
+    pub(super) streams: KeyMap<Stream>,
     /// WebSockets, from their handshake on.
-    sockets: HashMap<Key, OpenSocket>,
+    sockets: KeyMap<OpenSocket>,
     /// Bodies that views read while they arrive.
-    bodies: HashMap<Key, Weak<Reading>>,
+    bodies: KeyMap<Weak<Reading>>,
     /// The context of the last inline request and its value of `current`, if the next can have them.
     kept: Option<(Context, Py<RequestState>)>,
     pub(super) pool: Option<Arc<PoolQueue>>,
@@ -114,9 +113,9 @@ impl PyService {
             reply: Reply::default(),
             open: OpenRequests::default(),
             streams_from_pool: false,
-            streams: HashMap::new(),
-            sockets: HashMap::new(),
-            bodies: HashMap::new(),
+            streams: KeyMap::default(),
+            sockets: KeyMap::default(),
+            bodies: KeyMap::default(),
             kept: None,
             pool: None,
             host: None,

@@ -83,24 +83,20 @@ impl Socket {
 
     /// The next message; None: there is none now.
     fn take<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let Some(message) = self.link.take(py) else {
-            return Ok(None);
-        };
-        Ok(Some(match message.kind {
-            Kind::Binary => PyBytes::new(py, &message.data).into_any(),
-            Kind::Text => match std::str::from_utf8(&message.data) {
-                Ok(text) => PyString::new(py, text).into_any(),
-                Err(error) => return Err(PyValueError::new_err(error.to_string())),
-            },
-        }))
+        self.link.take(py)
     }
 
-    /// Something to await: it is over when `take` has a message, or the socket is closed.
-    fn wait(&self, py: Python<'_>) -> PyResult<Py<Waiter>> {
-        Waiter::new(py, &self.link, Side::Messages)
+    /// The next message, to be awaited; None: the socket is closed. Of an accepted socket.
+    fn receive(&self, py: Python<'_>) -> PyResult<Py<Waiter>> {
+        Waiter::of_message(py, &self.link, false)
     }
 
-    /// The same for a thread; `False`: the time was up.
+    /// The same for `__anext__`.
+    fn iterate(&self, py: Python<'_>) -> PyResult<Py<Waiter>> {
+        Waiter::of_message(py, &self.link, true)
+    }
+
+    /// Waits on the calling thread until `take` has a message, or the socket is closed; `False`: the time was up.
     #[pyo3(signature = (timeout = None))]
     fn wait_blocking(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
         let timeout = seconds(timeout)?;
@@ -135,7 +131,7 @@ impl Socket {
 
     /// Something to await: it is over when there is room to send more, or the socket is closed.
     fn drain(&self, py: Python<'_>) -> PyResult<Py<Waiter>> {
-        Waiter::new(py, &self.link, Side::Room)
+        Waiter::of_room(py, &self.link)
     }
 
     #[pyo3(signature = (timeout = None))]

@@ -13,17 +13,16 @@
 //! - Between requests the loop does not know it, and it refers to nothing but the context that the service keeps, for
 //!   which it was made.
 
+use super::books::Books;
 use super::eager::{Caught, FirstSteps};
+use super::runner::Runner;
 use crate::py::face::state::internal;
 use crate::py::ffi::{self, Context, Sent, Snapshot};
-use pyo3::exceptions::{
-    PyAttributeError, PyKeyboardInterrupt, PyRuntimeError, PyStopIteration, PySystemExit,
-};
-use pyo3::gc::{PyTraverseError, PyVisit};
+use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PySet, PyTuple};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use pyo3::types::{PyDict, PySet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Requests that go without after a task was lost, at the most. It starts with one and doubles with each loss.
 const MOST: u32 = 1024;
@@ -37,8 +36,7 @@ pub(super) struct Spares {
     task_class: Py<PyAny>,
     name: Py<PyAny>,
     first: FirstSteps,
-    /// The task that runs in each loop.
-    running: Py<PyDict>,
+    books: Arc<Books>,
     /// The tasks that take their first step.
     beginning: Py<PySet>,
     register: Py<PyAny>,
@@ -81,10 +79,12 @@ impl Spares {
     pub(super) fn new(
         event_loop: &Bound<'_, PyAny>,
         name: &Bound<'_, PyAny>,
+        books: &Arc<Books>,
     ) -> PyResult<Option<Self>> {
         let py = event_loop.py();
         // In debug mode a task remembers where it was made.
         if !cfg!(all(Py_3_12, not(Py_3_14), not(Py_GIL_DISABLED)))
+            || !books.are_open()
             || event_loop
                 .call_method0(intern!(py, "get_debug"))?
                 .is_truthy()?
@@ -108,8 +108,6 @@ impl Spares {
         };
         for name in [
             "current_task",
-            "_enter_task",
-            "_leave_task",
             "_register_eager_task",
             "_unregister_eager_task",
         ] {
@@ -124,10 +122,7 @@ impl Spares {
         ) else {
             return Ok(None);
         };
-        let (Ok(running), Ok(beginning)) = (
-            native.getattr("_current_tasks")?.cast_into_exact(),
-            native.getattr("_eager_tasks")?.cast_into_exact(),
-        ) else {
+        let Ok(beginning) = native.getattr("_eager_tasks")?.cast_into_exact() else {
             return Ok(None);
         };
         Ok(Some(Self {
@@ -135,7 +130,7 @@ impl Spares {
             task_class,
             name: name.clone().unbind(),
             first,
-            running: running.unbind(),
+            books: Arc::clone(books),
             beginning: beginning.unbind(),
             register,
             unregister,
@@ -190,8 +185,10 @@ impl Spares {
         let result = match sent {
             Sent::Yielded(value) => {
                 self.lost();
-                let state = State::Yielded(coroutine.clone().unbind(), value.unbind());
-                spare.runner.borrow_mut(py).state = state;
+                spare
+                    .runner
+                    .borrow_mut(py)
+                    .begin(coroutine, Sent::Yielded(value));
                 task.setattr(intern!(py, "_log_destroy_pending"), true)?;
                 self.register.bind(py).call1((&task,))?;
                 spare.step.bind(py).call0()?;
@@ -210,7 +207,7 @@ impl Spares {
             };
         }
         self.lost();
-        spare.runner.borrow_mut(py).state = State::Ended(result.map(Bound::unbind));
+        spare.runner.borrow_mut(py).end(result);
         let task = spare.task.into_bound(py);
         task.setattr(intern!(py, "_log_destroy_pending"), true)?;
         // What the coroutine ended with: an exit comes out of it, as it does for any task.
@@ -251,7 +248,7 @@ impl Spares {
     }
 
     fn make(&self, py: Python<'_>, context: &Context) -> PyResult<Option<Spare>> {
-        let runner = Py::new(py, Runner { state: State::Idle })?;
+        let runner = Py::new(py, Runner::default())?;
         let options = PyDict::new(py);
         options.set_item(intern!(py, "loop"), &self.event_loop)?;
         options.set_item(intern!(py, "name"), &self.name)?;
@@ -262,7 +259,7 @@ impl Spares {
         let Some(Caught { step, .. }) = caught else {
             // The loop's `call_soon` is somebody's own. The first step waits for its turn, and nothing happens in it.
             self.lost();
-            runner.borrow_mut(py).state = State::Ended(Ok(py.None()));
+            runner.borrow_mut(py).end(Ok(py.None().into_bound(py)));
             return Ok(None);
         };
         self.unregister.bind(py).call1((&task,))?;
@@ -282,26 +279,16 @@ impl Spares {
 
     /// Makes a task the one that runs, and one of the loop's. `false`: another runs.
     fn enter(&self, task: &Bound<'_, PyAny>) -> PyResult<bool> {
-        let py = task.py();
-        let (running, event_loop) = (self.running.bind(py), self.event_loop.bind(py));
-        if running.contains(event_loop)? {
-            return Ok(false);
+        let is_free = self.books.enter(task)?;
+        if is_free {
+            self.beginning.bind(task.py()).add(task)?;
         }
-        running.set_item(event_loop, task)?;
-        self.beginning.bind(py).add(task)?;
-        Ok(true)
+        Ok(is_free)
     }
 
     fn leave(&self, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        let py = task.py();
-        let (running, event_loop) = (self.running.bind(py), self.event_loop.bind(py));
-        self.beginning.bind(py).discard(task)?;
-        match running.get_item(event_loop)? {
-            Some(found) if found.is(task) => running.del_item(event_loop),
-            _ => Err(PyRuntimeError::new_err(
-                "another task is the one that runs, after the first step of this one",
-            )),
-        }
+        self.beginning.bind(task.py()).discard(task)?;
+        self.books.leave(task)
     }
 
     fn lock(&self) -> MutexGuard<'_, Shelf> {
@@ -312,160 +299,4 @@ impl Spares {
 /// Tasks do not keep these to themselves.
 fn is_exit(py: Python<'_>, error: &PyErr) -> bool {
     error.is_instance_of::<PySystemExit>(py) || error.is_instance_of::<PyKeyboardInterrupt>(py)
-}
-
-/// The coroutine of a task that is made before there is one.
-#[pyclass(module = "bustapi._core")]
-struct Runner {
-    state: State,
-}
-
-enum State {
-    /// No request has the task.
-    Idle,
-    /// The coroutine has taken its first step, and waits for this.
-    Yielded(Py<PyAny>, Py<PyAny>),
-    Running(Py<PyAny>),
-    /// The coroutine has ended, or there was none.
-    Ended(PyResult<Py<PyAny>>),
-}
-
-impl Runner {
-    /// The coroutine, if there is one.
-    fn coroutine<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let this = slf.try_borrow()?;
-        Ok(match &this.state {
-            State::Yielded(coroutine, _) | State::Running(coroutine) => {
-                Some(coroutine.bind(slf.py()).clone())
-            }
-            State::Idle | State::Ended(_) => None,
-        })
-    }
-
-    /// What it waits for since its first step, which is known only now.
-    fn take_yielded<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let mut this = slf.try_borrow_mut()?;
-        match std::mem::replace(&mut this.state, State::Idle) {
-            State::Yielded(coroutine, value) => {
-                this.state = State::Running(coroutine);
-                Ok(Some(value.into_bound(slf.py())))
-            }
-            other => {
-                this.state = other;
-                Ok(None)
-            }
-        }
-    }
-
-    /// What it ended with, once.
-    fn take_end(slf: &Bound<'_, Self>) -> PyResult<PyErr> {
-        let py = slf.py();
-        let mut this = slf.try_borrow_mut()?;
-        match std::mem::replace(&mut this.state, State::Ended(Ok(py.None()))) {
-            State::Ended(Ok(value)) => Ok(PyStopIteration::new_err((value,))),
-            State::Ended(Err(error)) => Ok(error),
-            other => {
-                this.state = other;
-                Err(PyRuntimeError::new_err("no request has this task"))
-            }
-        }
-    }
-}
-
-#[pymethods]
-impl Runner {
-    fn __await__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
-        slf
-    }
-
-    fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(value) = Self::take_yielded(slf)? {
-            return Ok(value);
-        }
-        let Some(coroutine) = Self::coroutine(slf)? else {
-            return Err(Self::take_end(slf)?);
-        };
-        match ffi::send(&coroutine) {
-            Sent::Yielded(value) => Ok(value),
-            Sent::Returned(value) => Err(PyStopIteration::new_err((value.unbind(),))),
-            Sent::Raised(error) => Err(error),
-        }
-    }
-
-    fn send<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
-        match Self::coroutine(slf)? {
-            Some(coroutine) if !value.is_none() => {
-                coroutine.call_method1(intern!(slf.py(), "send"), (value,))
-            }
-            _ => Self::__next__(slf),
-        }
-    }
-
-    #[pyo3(signature = (*error))]
-    fn throw<'py>(
-        slf: &Bound<'py, Self>,
-        error: &Bound<'py, PyTuple>,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        if let Some(value) = Self::take_yielded(slf)? {
-            // The task was cancelled in its first step: a task then cancels what the step waits for, and raises in the
-            // coroutine where that is nothing or over.
-            let cancel = intern!(py, "cancel");
-            if value.hasattr(cancel)? {
-                let message = error.get_item(0)?.getattr(intern!(py, "args"))?;
-                if value
-                    .call_method1(cancel, message.cast_into::<PyTuple>()?)?
-                    .is_truthy()?
-                {
-                    return Ok(value);
-                }
-            }
-        }
-        match Self::coroutine(slf)? {
-            Some(coroutine) => coroutine.call_method1(intern!(py, "throw"), error),
-            None => Err(PyErr::from_value(error.get_item(0)?)),
-        }
-    }
-
-    fn close(slf: &Bound<'_, Self>) -> PyResult<()> {
-        match Self::coroutine(slf)? {
-            Some(coroutine) => coroutine.call_method0(intern!(slf.py(), "close")).map(drop),
-            None => Ok(()),
-        }
-    }
-
-    /// Everything else is the coroutine's: its name, its frame, what it awaits.
-    fn __getattr__<'py>(slf: &Bound<'py, Self>, name: &str) -> PyResult<Bound<'py, PyAny>> {
-        match Self::coroutine(slf)? {
-            Some(coroutine) => coroutine.getattr(name),
-            None => Err(PyAttributeError::new_err(name.to_owned())),
-        }
-    }
-
-    fn __repr__(slf: &Bound<'_, Self>) -> PyResult<String> {
-        match Self::coroutine(slf)? {
-            Some(coroutine) => Ok(coroutine.repr()?.to_string()),
-            None => Ok("<the coroutine of no request>".to_owned()),
-        }
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match &self.state {
-            State::Yielded(coroutine, value) => {
-                visit.call(coroutine)?;
-                visit.call(value)
-            }
-            State::Running(coroutine) => visit.call(coroutine),
-            State::Ended(Ok(value)) => visit.call(value),
-            State::Idle | State::Ended(Err(_)) => Ok(()),
-        }
-    }
-
-    fn __clear__(&mut self) {
-        self.state = State::Idle;
-    }
 }

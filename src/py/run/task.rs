@@ -4,6 +4,7 @@
 //! the loop, and its answer is written with the batch. Otherwise the task's done callback leaves the answer in the
 //! reactor's mailbox and schedules one turn.
 
+use super::books::Books;
 use super::eager::FirstSteps;
 use super::invoke::{self, Failed};
 use super::open::timed_out;
@@ -11,9 +12,11 @@ use super::plan::{Plan, Steps};
 use super::pool::Ticket;
 use super::reply::{Reply, Rest};
 use super::response;
+use super::runner::Runner;
 use super::service::Message;
 use super::socket::Socket;
 use super::spare::{Spares, Stepped};
+use super::waiter::Waiter;
 use super::watchdog::Pulse;
 use crate::conn::Key;
 use crate::net::Mailbox;
@@ -60,6 +63,9 @@ pub struct LoopHost {
     /// Schedules one turn of the reactor that is this loop's guest.
     schedule: Py<PyAny>,
     eager: Eager,
+    books: Arc<Books>,
+    /// A waiter that the task at this address may use again, during the step that it woke the task for.
+    lent: Mutex<Option<(Py<Waiter>, usize)>>,
     /// Of the reactor that is this loop's guest.
     pulse: Arc<Pulse>,
 }
@@ -83,9 +89,10 @@ impl LoopHost {
             // Earlier tasks copy the current context, which is the request's: it is entered here.
             options.set_item(intern!(py, "context"), py.None())?;
         }
+        let books = Arc::new(Books::new(event_loop)?);
         let eager = if cfg!(Py_3_12) {
             options.set_item("eager_start", true)?;
-            Eager::Task(Spares::new(event_loop, name)?)
+            Eager::Task(Spares::new(event_loop, name, &books)?)
         } else {
             FirstSteps::new(event_loop)?.map_or(Eager::No, Eager::Here)
         };
@@ -104,6 +111,8 @@ impl LoopHost {
             tasks: PySet::empty(py)?.unbind(),
             schedule,
             eager,
+            books,
+            lent: Mutex::default(),
             pulse,
         })
     }
@@ -133,6 +142,34 @@ impl LoopHost {
 
     pub fn event_loop<'py>(&self, py: Python<'py>) -> Bound<'py, PyAny> {
         self.event_loop.bind(py).clone()
+    }
+
+    /// asyncio's book of this loop.
+    pub(super) fn books(&self) -> &Books {
+        &self.books
+    }
+
+    /// Lends a waiter for a step that is about to be taken, or ends that. On the loop's thread.
+    pub(super) fn lend(&self, waiter: Option<(Py<Waiter>, usize)>) {
+        let former = std::mem::replace(&mut *self.lock_lent(), waiter);
+        drop(former);
+    }
+
+    /// The waiter that is lent to the task that runs, once.
+    pub(super) fn borrow_lent(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+        let Some(owner) = self.lock_lent().as_ref().map(|(_, task)| *task) else {
+            return Ok(None);
+        };
+        // Not another thread, nor a task that the owner has started eagerly.
+        let is_owner = |task: Bound<'_, PyAny>| task.as_ptr() as usize == owner;
+        if !self.is_here() || !self.books.current(py)?.is_some_and(is_owner) {
+            return Ok(None);
+        }
+        Ok(self.lock_lent().take().map(|(waiter, _)| waiter))
+    }
+
+    fn lock_lent(&self) -> std::sync::MutexGuard<'_, Option<(Py<Waiter>, usize)>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Has the loop call something in its next round, from any thread.
@@ -393,9 +430,16 @@ fn create<'a, 'py>(
             "the async view did not return a coroutine",
         ));
     }
+    // Most sockets wait for many messages: each of them would be a step of the task.
+    let coroutine = if start.socket.is_some() {
+        Bound::new(py, Runner::of(coroutine))?.into_any()
+    } else {
+        coroutine
+    };
     let again = cfg!(Py_3_11) && host.give_context(py, &start.context)?;
     if again
         && is_coroutine
+        && start.socket.is_none()
         && let Some(spares) = host.spares()
         && let Some(stepped) = spares.first_step(py, &coroutine, &start.context)?
     {

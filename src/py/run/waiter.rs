@@ -2,9 +2,17 @@
 //!
 //! A future of asyncio's own would cost a turn of the loop for each message: its callbacks are scheduled. A waiter's
 //! are called where the message arrives, in the reactor's turn, which is a callback of the loop itself.
+//!
+//! A task whose coroutine is in a [`Runner`] is not even called back, as long as it waits for one message after the
+//! other. The step that a message brings is taken here, and meanwhile the waiter is lent to whatever that step waits for
+//! next: if this is what the coroutine yields, the task waits for the waiter that it knows, and has nothing to be told.
 
-use super::link::{Link, Side};
+use super::link::{Link, Received};
+use super::runner::Runner;
 use super::task::LoopHost;
+use crate::py::ffi::{self, Context, Sent};
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -12,7 +20,10 @@ use smallvec::SmallVec;
 use std::sync::Arc;
 
 /// What is to be called, each with the context to call it in; nearly always the one task that waits.
-type Callbacks = SmallVec<[(Py<PyAny>, Option<Py<PyAny>>); 1]>;
+type Callbacks = SmallVec<[(Py<PyAny>, Option<Context>); 1]>;
+
+/// Those that wait for one thing; nearly always one.
+pub type Waiters = SmallVec<[Py<Waiter>; 1]>;
 
 /// What wakes waiters.
 pub trait Source: Send + Sync {
@@ -26,9 +37,21 @@ pub trait Source: Send + Sync {
 #[pyclass(module = "bustapi._core", weakref)]
 pub struct Waiter {
     source: Arc<dyn Source>,
+    purpose: Purpose,
     blocking: bool,
     outcome: Outcome,
     callbacks: Callbacks,
+    /// The task that waits, if a step of it can be taken without it.
+    steps: Option<Steps>,
+    step: Step,
+}
+
+/// What awaiting it comes to.
+enum Purpose {
+    /// None, when there is something to do.
+    News,
+    /// The next message. When there will be none: None, or the end of an iteration.
+    Message { link: Arc<Link>, iterates: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,42 +61,107 @@ enum Outcome {
     Cancelled,
 }
 
+/// Whether a step is being taken that the task does not know of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    None,
+    Taken,
+    /// And somebody has asked for the task to be cancelled meanwhile.
+    Cancelled,
+}
+
+struct Steps {
+    runner: Py<Runner>,
+    task: Py<PyAny>,
+}
+
 impl Waiter {
-    pub fn new(py: Python<'_>, link: &Arc<Link>, side: Side) -> PyResult<Py<Self>> {
+    /// It is over when there is room to send more, or the link is closed.
+    pub fn of_room(py: Python<'_>, link: &Arc<Link>) -> PyResult<Py<Self>> {
         let source = Arc::clone(link) as Arc<dyn Source>;
-        Self::of(py, source, |waiter| link.wait(side, waiter))
+        Self::of(py, source, |waiter| link.wait_for_room(waiter))
     }
 
-    /// A waiter that `enlist` has woken, unless it says that there is nothing to wait for.
+    /// It gives a link's next message; `iterates`: as an asynchronous iterator does.
+    pub fn of_message(py: Python<'_>, link: &Arc<Link>, iterates: bool) -> PyResult<Py<Self>> {
+        let purpose = Purpose::Message {
+            link: Arc::clone(link),
+            iterates,
+        };
+        Self::borrow(py, Arc::clone(link) as Arc<dyn Source>, purpose)
+    }
+
+    /// It is over when whoever `enlist` gives it to wakes it, or now if that returns `true`.
     pub fn of(
         py: Python<'_>,
         source: Arc<dyn Source>,
         enlist: impl FnOnce(Py<Self>) -> bool,
     ) -> PyResult<Py<Self>> {
-        let waiter = Py::new(
-            py,
-            Self {
-                source,
-                blocking: false,
-                outcome: Outcome::Pending,
-                callbacks: SmallVec::new(),
-            },
-        )?;
+        let waiter = Self::borrow(py, source, Purpose::News)?;
         if enlist(waiter.clone_ref(py)) {
             waiter.bind(py).try_borrow_mut()?.outcome = Outcome::Done;
         }
         Ok(waiter)
     }
 
+    /// A new one, or the one that is lent to the task that runs.
+    fn borrow(py: Python<'_>, source: Arc<dyn Source>, purpose: Purpose) -> PyResult<Py<Self>> {
+        if let Some(host) = source.host()
+            && let Some(lent) = host.borrow_lent(py)?
+        {
+            let former = {
+                let mut this = lent.bind(py).try_borrow_mut()?;
+                this.outcome = Outcome::Pending;
+                this.purpose = purpose;
+                std::mem::replace(&mut this.source, Arc::clone(&source))
+            };
+            drop(former);
+            return Ok(lent);
+        }
+        Py::new(
+            py,
+            Self {
+                source,
+                purpose,
+                blocking: false,
+                outcome: Outcome::Pending,
+                callbacks: SmallVec::new(),
+                steps: None,
+                step: Step::None,
+            },
+        )
+    }
+
+    /// A task is about to wait for `value`, and its coroutine is in a runner.
+    pub(super) fn offer(value: &Bound<'_, PyAny>, runner: &Bound<'_, Runner>) -> PyResult<()> {
+        let Ok(waiter) = value.cast_exact::<Self>() else {
+            return Ok(());
+        };
+        let py = value.py();
+        let source = Arc::clone(&waiter.try_borrow()?.source);
+        let Some(host) = source.host() else {
+            return Ok(());
+        };
+        if let Some(task) = host.books().current(py)? {
+            waiter.try_borrow_mut()?.steps = Some(Steps {
+                runner: runner.clone().unbind(),
+                task: task.unbind(),
+            });
+        }
+        Ok(())
+    }
+
     /// Ends the wait; the callbacks, if this is its end.
     fn finish(slf: &Bound<'_, Self>, outcome: Outcome) -> Callbacks {
-        match slf.try_borrow_mut() {
+        let (callbacks, steps) = match slf.try_borrow_mut() {
             Ok(mut this) if this.outcome == Outcome::Pending => {
                 this.outcome = outcome;
-                std::mem::take(&mut this.callbacks)
+                (std::mem::take(&mut this.callbacks), this.steps.take())
             }
-            _ => SmallVec::new(),
-        }
+            _ => return SmallVec::new(),
+        };
+        drop(steps);
+        callbacks
     }
 
     /// Has the loop call the callbacks in its next round.
@@ -86,16 +174,129 @@ impl Waiter {
         for (callback, context) in callbacks {
             let options = PyDict::new(py);
             if let Some(context) = context {
-                options.set_item(intern!(py, "context"), context)?;
+                options.set_item(intern!(py, "context"), context.object())?;
             }
             event_loop.call_method(intern!(py, "call_soon"), (callback, slf), Some(&options))?;
         }
         Ok(())
     }
+
+    /// Ends the wait with a step of the one task that waits; `false`: that cannot be done without it.
+    fn step(slf: &Bound<'_, Self>, host: &LoopHost) -> bool {
+        let py = slf.py();
+        let (steps, callback, context) = {
+            let Ok(mut this) = slf.try_borrow_mut() else {
+                return false;
+            };
+            if this.outcome != Outcome::Pending || this.steps.is_none() {
+                return false;
+            }
+            let [(_, Some(_))] = this.callbacks.as_slice() else {
+                return false;
+            };
+            let (Some(steps), Some((callback, Some(context)))) =
+                (this.steps.take(), this.callbacks.pop())
+            else {
+                return false;
+            };
+            this.outcome = Outcome::Done;
+            this.step = Step::Taken;
+            (steps, callback, context)
+        };
+        let sent = match Self::take_step(slf, host, &steps, &context) {
+            Ok(sent) => sent,
+            Err(error) => {
+                error.write_unraisable(py, Some(slf));
+                None
+            }
+        };
+        let mut forgotten = None;
+        let mut others = SmallVec::new();
+        let mut told = slf.clone();
+        if let Ok(mut this) = slf.try_borrow_mut() {
+            let cancelled = std::mem::replace(&mut this.step, Step::None) == Step::Cancelled;
+            let waits_anew = match &sent {
+                Some((_, Sent::Yielded(value))) => value.is(slf),
+                _ => false,
+            };
+            let is_pending = this.outcome == Outcome::Pending;
+            if is_pending && waits_anew && !cancelled && this.callbacks.is_empty() {
+                this.blocking = false;
+                this.steps = Some(steps);
+                this.callbacks.push((callback, Some(context)));
+                return true;
+            }
+            if is_pending && (waits_anew || cancelled) {
+                // Whoever else waits for it is woken for nothing, and waits again: one of them may be meant to end.
+                this.outcome = Outcome::Done;
+                others = std::mem::take(&mut this.callbacks);
+                forgotten = Some(Arc::clone(&this.source));
+            }
+            if this.outcome != Outcome::Done {
+                match Self::over(py, &this.source) {
+                    Ok(over) => told = over,
+                    Err(error) => error.write_unraisable(py, Some(slf)),
+                }
+            }
+        }
+        if let Some(source) = forgotten {
+            source.forget(slf);
+        }
+        if let Err(error) = Self::schedule(slf, others) {
+            error.write_unraisable(py, Some(slf));
+        }
+        if let Some((coroutine, sent)) = sent {
+            steps.runner.borrow_mut(py).begin(&coroutine, sent);
+        }
+        call(&callback, Some(&context), &told);
+        true
+    }
+
+    /// What a step of the coroutine came to; None: it cannot be taken.
+    fn take_step<'py>(
+        slf: &Bound<'py, Self>,
+        host: &LoopHost,
+        steps: &Steps,
+        context: &Context,
+    ) -> PyResult<Option<(Bound<'py, PyAny>, Sent<'py>)>> {
+        let py = slf.py();
+        let task = steps.task.bind(py);
+        let Some(coroutine) = Runner::coroutine(steps.runner.bind(py))? else {
+            return Ok(None);
+        };
+        let _entered = context.enter(py)?;
+        if !host.books().enter(task)? {
+            // A task is being run: this is called from within one, as nested loops do.
+            return Ok(None);
+        }
+        host.lend(Some((slf.clone().unbind(), task.as_ptr() as usize)));
+        let sent = ffi::send(&coroutine);
+        host.lend(None);
+        if let Err(error) = host.books().leave(task) {
+            error.write_unraisable(py, Some(task));
+        }
+        Ok(Some((coroutine, sent)))
+    }
+
+    /// One that nobody has to wait for.
+    fn over<'py>(py: Python<'py>, source: &Arc<dyn Source>) -> PyResult<Bound<'py, Self>> {
+        Bound::new(
+            py,
+            Self {
+                source: Arc::clone(source),
+                purpose: Purpose::News,
+                blocking: false,
+                outcome: Outcome::Done,
+                callbacks: SmallVec::new(),
+                steps: None,
+                step: Step::None,
+            },
+        )
+    }
 }
 
 /// Ends waits; `now`: this is the loop's thread, between two tasks.
-pub fn wake(py: Python<'_>, host: &LoopHost, waiters: Vec<Py<Waiter>>, now: bool) {
+pub fn wake(py: Python<'_>, host: &LoopHost, waiters: Waiters, now: bool) {
     if !now {
         let woken = Py::new(py, Wake(waiters)).and_then(|wake| host.call_soon(py, wake.into_any()));
         if let Err(error) = woken {
@@ -106,17 +307,22 @@ pub fn wake(py: Python<'_>, host: &LoopHost, waiters: Vec<Py<Waiter>>, now: bool
     }
     for waiter in waiters {
         let waiter = waiter.bind(py);
-        for (callback, context) in Waiter::finish(waiter, Outcome::Done) {
-            let called = match context {
-                Some(context) => context
-                    .bind(py)
-                    .call_method1(intern!(py, "run"), (callback, waiter)),
-                None => callback.bind(py).call1((waiter,)),
-            };
-            if let Err(error) = called {
-                error.write_unraisable(py, Some(waiter));
+        if !Waiter::step(waiter, host) {
+            for (callback, context) in Waiter::finish(waiter, Outcome::Done) {
+                call(&callback, context.as_ref(), waiter);
             }
         }
+    }
+}
+
+fn call(callback: &Py<PyAny>, context: Option<&Context>, waiter: &Bound<'_, Waiter>) {
+    let py = waiter.py();
+    let called = match context.map(|context| context.enter(py)).transpose() {
+        Ok(_entered) => callback.bind(py).call1((waiter,)).map(drop),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = called {
+        error.write_unraisable(py, Some(waiter));
     }
 }
 
@@ -131,15 +337,36 @@ impl Waiter {
     }
 
     fn __next__(slf: Bound<'_, Self>) -> PyResult<Option<Bound<'_, Self>>> {
-        let outcome = {
+        let py = slf.py();
+        let (link, iterates) = {
             let mut this = slf.try_borrow_mut()?;
-            this.blocking |= this.outcome == Outcome::Pending;
-            this.outcome
+            match (&this.purpose, this.outcome) {
+                (_, Outcome::Cancelled) => return Err(cancelled(py)),
+                (Purpose::News, Outcome::Done) => return Ok(None),
+                (Purpose::News, Outcome::Pending) => {
+                    this.blocking = true;
+                    drop(this);
+                    return Ok(Some(slf));
+                }
+                (Purpose::Message { link, iterates }, _) => {
+                    let known = (Arc::clone(link), *iterates);
+                    this.outcome = Outcome::Pending;
+                    known
+                }
+            }
         };
-        match outcome {
-            Outcome::Pending => Ok(Some(slf)),
-            Outcome::Done => Ok(None),
-            Outcome::Cancelled => Err(cancelled(slf.py())),
+        let received = link.receive(py, &slf)?;
+        let mut this = slf.try_borrow_mut()?;
+        if matches!(received, Received::Nothing) {
+            this.blocking = true;
+            drop(this);
+            return Ok(Some(slf));
+        }
+        this.outcome = Outcome::Done;
+        match received {
+            Received::Message(message) => Err(PyStopIteration::new_err(message.unbind())),
+            _ if iterates => Err(PyStopAsyncIteration::new_err(())),
+            _ => Ok(None),
         }
     }
 
@@ -157,9 +384,7 @@ impl Waiter {
         let this = slf.try_borrow()?;
         match this.source.host() {
             Some(host) => Ok(host.event_loop(slf.py())),
-            None => Err(pyo3::exceptions::PyRuntimeError::new_err(
-                "there is no event loop",
-            )),
+            None => Err(PyRuntimeError::new_err("there is no event loop")),
         }
     }
 
@@ -169,6 +394,7 @@ impl Waiter {
         callback: Py<PyAny>,
         context: Option<Py<PyAny>>,
     ) -> PyResult<()> {
+        let context = context.map(Context::of);
         {
             let mut this = slf.try_borrow_mut()?;
             if this.outcome == Outcome::Pending {
@@ -198,7 +424,11 @@ impl Waiter {
     fn cancel(slf: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
         drop(msg);
         let source = {
-            let this = slf.try_borrow()?;
+            let mut this = slf.try_borrow_mut()?;
+            if this.step != Step::None {
+                this.step = Step::Cancelled;
+                return Ok(false);
+            }
             if this.outcome != Outcome::Pending {
                 return Ok(false);
             }
@@ -230,6 +460,25 @@ impl Waiter {
     fn exception(slf: &Bound<'_, Self>) -> PyResult<()> {
         Self::result(slf)
     }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        for (callback, context) in &self.callbacks {
+            visit.call(callback)?;
+            if let Some(context) = context {
+                visit.call(context.object())?;
+            }
+        }
+        if let Some(steps) = &self.steps {
+            visit.call(&steps.runner)?;
+            visit.call(&steps.task)?;
+        }
+        Ok(())
+    }
+
+    fn __clear__(&mut self) {
+        self.callbacks.clear();
+        self.steps = None;
+    }
 }
 
 fn cancelled(py: Python<'_>) -> PyErr {
@@ -248,7 +497,7 @@ fn error_of_asyncio(py: Python<'_>, name: &str) -> PyErr {
 
 /// Ends waits from the loop, wherever that was asked.
 #[pyclass(module = "bustapi._core")]
-struct Wake(Vec<Py<Waiter>>);
+struct Wake(Waiters);
 
 #[pymethods]
 impl Wake {

@@ -7,7 +7,7 @@ use crate::py::run::link::Link;
 use crate::py::run::plan::Mode;
 use crate::py::run::pool::{Job, Ticket};
 use crate::py::run::socket::Socket;
-use crate::py::run::waiter::Waiter;
+use crate::py::run::waiter::Waiters;
 use crate::py::run::watchdog::Stage;
 use crate::ws::{Handshake, Refusal};
 use pyo3::prelude::*;
@@ -240,7 +240,7 @@ impl PyService {
     }
 
     /// Has tasks go on; those of the reactor's own loop in this turn.
-    fn wake(&mut self, py: Python<'_>, link: &Link, waiters: Vec<Py<Waiter>>) -> PyResult<()> {
+    fn wake(&mut self, py: Python<'_>, link: &Link, waiters: Waiters) -> PyResult<()> {
         self.show_loop(py)?;
         self.pulse.enter(Stage::Task);
         link.wake(py, waiters, true);
