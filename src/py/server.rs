@@ -1,11 +1,11 @@
 //! `_core.Listener`, `_core.Dispatcher` and `_core.Reactor`: the server as `bustapi.serve` drives it.
 
 use super::face::generation::Generation;
+use super::run::host::LoopHost;
 use super::run::plan::{Paces, Table};
 use super::run::planner::Planner;
 use super::run::pool::Pool;
 use super::run::service::PyService;
-use super::run::task::LoopHost;
 use super::run::watchdog::Pulse;
 use super::settings;
 use crate::buf::Budget;

@@ -1,7 +1,8 @@
-//! Who talks to whom: the connection's two ends, or what a trusted proxy says of them.
+//! Who talks to whom, and about what: the connection's two ends, or what a trusted proxy says of them, and the target.
 
 use super::state::RequestState;
 use crate::conn::PeerAddr;
+use crate::http::Target;
 use crate::http::forwarded::Client;
 
 impl RequestState {
@@ -46,5 +47,18 @@ impl RequestState {
             PeerAddr::Inet { peer, .. } => Some(peer.port()),
             PeerAddr::Unix { .. } | PeerAddr::Named { .. } => None,
         }
+    }
+
+    pub fn path_and_query(&self) -> (&[u8], &[u8]) {
+        let (path, query) = match self.request.head.target {
+            Target::Origin { path, query } | Target::Absolute { path, query, .. } => {
+                (self.request.text(path), query)
+            }
+            Target::Asterisk => (&b"*"[..], None),
+            Target::Authority(span) => (self.request.text(span), None),
+        };
+        // RFC 9110 4.2.3: an absolute target without a path means `/`.
+        let path = if path.is_empty() { &b"/"[..] } else { path };
+        (path, query.map_or(&[][..], |span| self.request.text(span)))
     }
 }

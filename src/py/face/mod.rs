@@ -12,3 +12,8 @@ pub mod proxy;
 pub mod session;
 pub mod signer;
 pub mod state;
+
+/// A message for what must not happen.
+pub fn internal(message: &'static str) -> pyo3::PyErr {
+    pyo3::exceptions::PyRuntimeError::new_err(message)
+}

@@ -13,10 +13,10 @@ use super::signer::CookieSigner;
 use crate::buf::{Budget, Held};
 use crate::conn::{self, PeerAddr, Request};
 use crate::http::forwarded::Origin;
-use crate::http::{Head, Target, Version, percent_decode_path};
+use crate::http::{Head, Version, percent_decode_path};
 use crate::py::ffi::Body;
 use crate::py::run::body::BodyStream;
-use pyo3::exceptions::{PyAttributeError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyAttributeError, PyValueError};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString};
@@ -138,19 +138,6 @@ impl RequestState {
             .cast::<PyDict>()
             .ok()
             .cloned()
-    }
-
-    pub fn path_and_query(&self) -> (&[u8], &[u8]) {
-        let (path, query) = match self.request.head.target {
-            Target::Origin { path, query } | Target::Absolute { path, query, .. } => {
-                (self.request.text(path), query)
-            }
-            Target::Asterisk => (&b"*"[..], None),
-            Target::Authority(span) => (self.request.text(span), None),
-        };
-        // RFC 9110 4.2.3: an absolute target without a path means `/`.
-        let path = if path.is_empty() { &b"/"[..] } else { path };
-        (path, query.map_or(&[][..], |span| self.request.text(span)))
     }
 }
 
@@ -595,9 +582,4 @@ impl RequestState {
             self.path()
         ))
     }
-}
-
-/// A message for what must not happen.
-pub fn internal(message: &'static str) -> PyErr {
-    PyRuntimeError::new_err(message)
 }

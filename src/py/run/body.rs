@@ -3,8 +3,8 @@
 //! A thread waits on the feed itself, and neither its wake-up nor its taking costs the reactor the interpreter. A task
 //! waits on a [`Waiter`], which the service wakes in the turn that brought something.
 
+use super::host::LoopHost;
 use super::service::Message;
-use super::task::LoopHost;
 use super::waiter::{self, Source, Waiter, Waiters};
 use crate::buf::{Budget, Charge};
 use crate::conn::{Fault, Feed, Key, Piece, Taken};

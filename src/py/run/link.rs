@@ -4,8 +4,8 @@
 //! turn. Whoever waits is a task (a [`Waiter`]) or a thread of the pool (the condition variable). No call into Python
 //! is made while the state is locked.
 
+use super::host::LoopHost;
 use super::service::Message;
-use super::task::LoopHost;
 use super::waiter::{Source, Waiter, Waiters};
 use crate::buf::Segment;
 use crate::conn::{Conn, Key, Shared, SocketEvent};

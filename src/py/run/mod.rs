@@ -7,6 +7,7 @@ mod eager;
 pub mod file;
 pub mod folder;
 mod handing;
+pub mod host;
 pub mod invoke;
 pub mod link;
 pub mod loopback;

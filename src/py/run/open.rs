@@ -1,13 +1,14 @@
 //! Requests whose views run outside of the turn, in the pool or as tasks: what happens when their time is up, or when
 //! their client has gone.
 
+use super::host::LoopHost;
 use super::invoke::{self, Failed};
 use super::plan::Plan;
 use super::pool::Ticket;
 use super::reply::{Reply, Rest};
 use super::service::{Message, PyService};
 use super::stream;
-use super::task::{Handle, LoopHost};
+use super::task::Handle;
 use crate::conn::{Batch, Key, KeyMap};
 use crate::http::Method;
 use crate::py::face::application::App;

@@ -7,6 +7,7 @@ mod bodies;
 mod sockets;
 
 use super::body::Reading;
+use super::host::LoopHost;
 use super::invoke::{self, Failed};
 use super::open::{self, OpenRequests};
 use super::plan::{Mode, Plan, Steps};
@@ -14,7 +15,6 @@ use super::planner::Planner;
 use super::pool::{Job, PoolQueue, Pushing, Ticket};
 use super::reply::{Begun, Reply, Rest};
 use super::sink::Sink;
-use super::task::LoopHost;
 use super::watchdog::{Pulse, Stage};
 use crate::buf::Budget;
 use crate::conn::{Batch, Key, KeyMap, Phase, Request, Service};

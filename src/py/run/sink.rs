@@ -1,9 +1,9 @@
 //! Bodies that an async iterator makes: a task on the event loop pulls the pieces and pushes them to the reactor, one
 //! under way at a time.
 
+use super::host::LoopHost;
 use super::pool::Ticket;
 use super::service::Message;
-use super::task::LoopHost;
 use crate::conn::Key;
 use crate::net::Mailbox;
 use crate::py::ffi::Context;

@@ -16,7 +16,7 @@
 use super::books::Books;
 use super::eager::{Caught, FirstSteps};
 use super::runner::Runner;
-use crate::py::face::state::internal;
+use crate::py::face::internal;
 use crate::py::ffi::{self, Context, Sent, Snapshot};
 use pyo3::exceptions::{PyKeyboardInterrupt, PySystemExit};
 use pyo3::intern;

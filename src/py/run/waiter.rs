@@ -7,9 +7,9 @@
 //! other. The step that a message brings is taken here, and meanwhile the waiter is lent to whatever that step waits for
 //! next: if this is what the coroutine yields, the task waits for the waiter that it knows, and has nothing to be told.
 
+use super::host::LoopHost;
 use super::link::{Link, Received};
 use super::runner::Runner;
-use super::task::LoopHost;
 use crate::py::ffi::{self, Context, Sent};
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};

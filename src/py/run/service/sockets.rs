@@ -2,7 +2,8 @@
 
 use super::{Message, PyService};
 use crate::conn::{Batch, Body, Key, Phase};
-use crate::py::face::state::{RequestState, internal};
+use crate::py::face::internal;
+use crate::py::face::state::RequestState;
 use crate::py::run::link::Link;
 use crate::py::run::plan::Mode;
 use crate::py::run::pool::{Job, Ticket};
