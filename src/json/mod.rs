@@ -9,6 +9,7 @@ pub mod escape;
 pub mod float;
 pub mod number;
 pub mod unescape;
+pub mod utf8;
 pub mod writer;
 
 #[cfg(test)]

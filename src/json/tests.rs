@@ -8,6 +8,7 @@ use super::escape::write_text;
 use super::float::write_float;
 use super::number::{Number, scan_number};
 use super::unescape::{Literal, Scratch, scan_string};
+use super::utf8::{self, Unit};
 use super::writer::Writer;
 use super::{Short, Text, Word};
 
@@ -331,5 +332,100 @@ proptest! {
             // Only integers beyond 64 bits are left out.
             prop_assert!(!text.contains(['.', 'e', 'E']) && text.len() > 18, "{}", text);
         }
+    }
+}
+
+/// The text as it is decoded in the width that it is measured for; None if it is not valid.
+fn decoded(bytes: &[u8]) -> Option<Vec<u32>> {
+    fn units<T: Unit + Into<u32>>(bytes: &[u8], len: usize) -> Option<Vec<u32>> {
+        let mut room = vec![T::of(0); len];
+        utf8::decode(bytes, &mut room).then(|| room.into_iter().map(Into::into).collect())
+    }
+    let measure = utf8::measure(bytes);
+    match measure.limit {
+        0x7f | 0xff => units::<u8>(bytes, measure.len),
+        0xffff => units::<u16>(bytes, measure.len),
+        _ => units::<u32>(bytes, measure.len),
+    }
+}
+
+fn expected(bytes: &[u8]) -> Option<Vec<u32>> {
+    let text = std::str::from_utf8(bytes).ok()?;
+    Some(text.chars().map(u32::from).collect())
+}
+
+#[test]
+fn every_code_point_is_decoded_and_measured() {
+    for point in (0..0x11_0000).filter_map(char::from_u32) {
+        let text = point.to_string();
+        let bytes = text.as_bytes();
+        assert_eq!(decoded(bytes), Some(vec![u32::from(point)]));
+        let measure = utf8::measure(bytes);
+        assert_eq!(measure.len, 1);
+        // As narrow as it can be: a `str` in another width would not be equal to itself.
+        let limits = [0x7f, 0xff, 0xffff, 0x10_ffff];
+        let narrowest = limits.into_iter().find(|&limit| u32::from(point) <= limit);
+        assert_eq!(Some(measure.limit), narrowest);
+    }
+}
+
+#[test]
+fn every_sequence_of_up_to_three_bytes_is_valid_or_not() {
+    let bytes = || [0x00, 0x41, 0x7f].into_iter().chain(0x80..=0xff);
+    for first in bytes() {
+        assert_eq!(decoded(&[first]), expected(&[first]));
+        for second in bytes() {
+            assert_eq!(decoded(&[first, second]), expected(&[first, second]));
+            for third in bytes() {
+                let sequence = [first, second, third];
+                assert_eq!(decoded(&sequence), expected(&sequence), "{sequence:x?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn room_for_more_or_fewer_characters_is_refused() {
+    for text in ["", "a", "grün und blau", "plain text", "日本"] {
+        let len = text.chars().count();
+        let mut room = vec![0_u16; len + 1];
+        assert!(!utf8::decode(text.as_bytes(), &mut room));
+        if len > 0 {
+            assert!(!utf8::decode(text.as_bytes(), &mut room[..len - 1]));
+        }
+        assert!(utf8::decode(text.as_bytes(), &mut room[..len]));
+        // And a character that is too wide.
+        assert!(!utf8::decode("日本".as_bytes(), &mut [0_u8; 2]));
+    }
+}
+
+proptest! {
+    #[test]
+    fn texts_are_decoded_as_the_standard_library_does(
+        text in prop_oneof![
+            ".{0,80}",
+            "[a-zé ]{0,200}",
+            "[а-яё ,]{0,200}",
+            "[日本語 a]{0,100}",
+            "[a-z 😀🎉é]{0,100}",
+        ],
+    ) {
+        prop_assert_eq!(decoded(text.as_bytes()), expected(text.as_bytes()));
+    }
+
+    #[test]
+    fn bytes_are_text_exactly_where_the_standard_library_says_so(
+        text in "[a-zé日😀]{0,40}",
+        at in any::<prop::sample::Index>(),
+        byte: u8,
+        cut in 0..4_usize,
+    ) {
+        let mut bytes = text.into_bytes();
+        if !bytes.is_empty() {
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            bytes.truncate(bytes.len() - cut.min(bytes.len()));
+        }
+        prop_assert_eq!(decoded(&bytes), expected(&bytes));
     }
 }

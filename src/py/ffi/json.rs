@@ -8,6 +8,7 @@ use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyString};
 
 use crate::json::Text;
+use crate::json::utf8::{self, Measure};
 
 /// How the `json` module of the standard library sees a value: identity for the three constants, then
 /// subclass checks in the order of its C encoder.
@@ -185,41 +186,35 @@ pub(crate) fn new_list<'py>(
 
 /// A new `str` from UTF-8 that need not be valid; None (no exception) where it is not.
 pub(crate) fn utf8_str<'py>(py: Python<'py>, utf8: &[u8]) -> Option<Bound<'py, PyString>> {
-    let text = std::str::from_utf8(utf8).ok()?;
-    // A character has one byte that is no continuation; the highest of these tells the width of the text.
-    let (mut len, mut lead) = (0, 0);
-    for &byte in utf8 {
-        let begins = byte as i8 >= -0x40;
-        len += usize::from(begins);
-        lead = lead.max(byte);
-    }
-    let highest: ffi::Py_UCS4 = match lead {
-        0..0x80 => 0x7f,
-        0x80..0xc4 => 0xff,
-        0xc4..0xf0 => 0xffff,
-        _ => 0x10_ffff,
-    };
+    let Measure { len, limit } = utf8::measure(utf8);
     // SAFETY: null means an exception, which is cleared. Otherwise a new `str` nobody else has seen (the shared
-    // empty one gets nothing written), with room for `len` characters up to `highest`, which are all written.
+    // empty one has no room), with room for `len` characters of the width that `limit` has; it is zeroed before there
+    // are references to it. A text that could not be written is freed without anybody having seen it.
     unsafe {
-        let ptr = ffi::PyUnicode_New(len as ffi::Py_ssize_t, highest);
+        let ptr = ffi::PyUnicode_New(len as ffi::Py_ssize_t, limit);
         if ptr.is_null() {
             ffi::PyErr_Clear();
             return None;
         }
         let object = Bound::from_owned_ptr(py, ptr).cast_into_unchecked();
         let data = ffi::PyUnicode_DATA(ptr);
-        let points = text.chars().enumerate();
-        match highest {
-            0x7f | 0xff => {
-                points.for_each(|(at, point)| *data.cast::<u8>().add(at) = point as u8);
-            }
-            0xffff => {
-                points.for_each(|(at, point)| *data.cast::<u16>().add(at) = point as u16);
-            }
-            _ => points.for_each(|(at, point)| *data.cast::<u32>().add(at) = point as u32),
-        }
-        Some(object)
+        let is_valid = match limit {
+            0x7f | 0xff => utf8::decode(utf8, room::<u8>(data, len)),
+            0xffff => utf8::decode(utf8, room::<u16>(data, len)),
+            _ => utf8::decode(utf8, room::<u32>(data, len)),
+        };
+        is_valid.then_some(object)
+    }
+}
+
+/// The text of a new `str`, made zeros.
+// SAFETY: for the caller: nobody else sees the `str`, which has room for `len` units and outlives `'a`.
+unsafe fn room<'a, T: utf8::Unit>(data: *mut std::ffi::c_void, len: usize) -> &'a mut [T] {
+    // SAFETY: as said; a unit of zeros is valid, and `DATA` is aligned for its units.
+    unsafe {
+        let units = data.cast::<T>();
+        units.write_bytes(0, len);
+        std::slice::from_raw_parts_mut(units, len)
     }
 }
 
