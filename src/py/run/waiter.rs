@@ -75,6 +75,14 @@ struct Steps {
     task: Py<PyAny>,
 }
 
+/// The same with what tells the task, during a step that it does not know of.
+struct Waiting {
+    runner: Py<Runner>,
+    task: Py<PyAny>,
+    callback: Py<PyAny>,
+    context: Context,
+}
+
 impl Waiter {
     /// It is over when there is room to send more, or the link is closed.
     pub fn of_room(py: Python<'_>, link: &Arc<Link>) -> PyResult<Py<Self>> {
@@ -112,24 +120,15 @@ impl Waiter {
             let former = {
                 let mut this = lent.bind(py).try_borrow_mut()?;
                 this.outcome = Outcome::Pending;
-                this.purpose = purpose;
-                std::mem::replace(&mut this.source, Arc::clone(&source))
+                (
+                    std::mem::replace(&mut this.purpose, purpose),
+                    std::mem::replace(&mut this.source, Arc::clone(&source)),
+                )
             };
             drop(former);
             return Ok(lent);
         }
-        Py::new(
-            py,
-            Self {
-                source,
-                purpose,
-                blocking: false,
-                outcome: Outcome::Pending,
-                callbacks: SmallVec::new(),
-                steps: None,
-                step: Step::None,
-            },
-        )
+        Self::made(py, source, purpose, Outcome::Pending).map(Bound::unbind)
     }
 
     /// A task is about to wait for `value`, and its coroutine is in a runner.
@@ -184,87 +183,100 @@ impl Waiter {
     /// Ends the wait with a step of the one task that waits; `false`: that cannot be done without it.
     fn step(slf: &Bound<'_, Self>, host: &LoopHost) -> bool {
         let py = slf.py();
-        let (steps, callback, context) = {
-            let Ok(mut this) = slf.try_borrow_mut() else {
-                return false;
-            };
-            if this.outcome != Outcome::Pending || this.steps.is_none() {
-                return false;
-            }
-            let [(_, Some(_))] = this.callbacks.as_slice() else {
-                return false;
-            };
-            let (Some(steps), Some((callback, Some(context)))) =
-                (this.steps.take(), this.callbacks.pop())
-            else {
-                return false;
-            };
-            this.outcome = Outcome::Done;
-            this.step = Step::Taken;
-            (steps, callback, context)
+        let Some(waiting) = Self::begin_step(slf) else {
+            return false;
         };
-        let sent = match Self::take_step(slf, host, &steps, &context) {
-            Ok(sent) => sent,
-            Err(error) => {
-                error.write_unraisable(py, Some(slf));
-                None
-            }
-        };
-        let mut forgotten = None;
-        let mut others = SmallVec::new();
-        let mut told = slf.clone();
-        if let Ok(mut this) = slf.try_borrow_mut() {
-            let cancelled = std::mem::replace(&mut this.step, Step::None) == Step::Cancelled;
-            let waits_anew = match &sent {
-                Some((_, Sent::Yielded(value))) => value.is(slf),
-                _ => false,
-            };
-            let is_pending = this.outcome == Outcome::Pending;
-            if is_pending && waits_anew && !cancelled && this.callbacks.is_empty() {
-                this.blocking = false;
-                this.steps = Some(steps);
-                this.callbacks.push((callback, Some(context)));
-                return true;
-            }
-            if is_pending && (waits_anew || cancelled) {
-                // Whoever else waits for it is woken for nothing, and waits again: one of them may be meant to end.
-                this.outcome = Outcome::Done;
-                others = std::mem::take(&mut this.callbacks);
-                forgotten = Some(Arc::clone(&this.source));
-            }
-            if this.outcome != Outcome::Done {
-                match Self::over(py, &this.source) {
-                    Ok(over) => told = over,
-                    Err(error) => error.write_unraisable(py, Some(slf)),
-                }
-            }
-        }
-        if let Some(source) = forgotten {
-            source.forget(slf);
-        }
-        if let Err(error) = Self::schedule(slf, others) {
+        let taken = Self::take_step(slf, host, &waiting).unwrap_or_else(|error| {
             error.write_unraisable(py, Some(slf));
+            None
+        });
+        let Some((waiting, over)) = Self::end_step(slf, waiting, taken.as_ref()) else {
+            return true;
+        };
+        if let Some((coroutine, sent)) = taken {
+            waiting.runner.borrow_mut(py).begin(&coroutine, sent);
         }
-        if let Some((coroutine, sent)) = sent {
-            steps.runner.borrow_mut(py).begin(&coroutine, sent);
-        }
-        call(&callback, Some(&context), &told);
+        call(&waiting.callback, Some(&waiting.context), &over);
         true
+    }
+
+    fn begin_step(slf: &Bound<'_, Self>) -> Option<Waiting> {
+        let mut this = slf.try_borrow_mut().ok()?;
+        if this.outcome != Outcome::Pending || !matches!(this.callbacks[..], [(_, Some(_))]) {
+            return None;
+        }
+        let Steps { runner, task } = this.steps.take()?;
+        let (callback, context) = this.callbacks.pop()?;
+        this.outcome = Outcome::Done;
+        this.step = Step::Taken;
+        Some(Waiting {
+            runner,
+            task,
+            callback,
+            context: context?,
+        })
+    }
+
+    /// Where the task waits for this again: None. Otherwise it is to be told, of a waiter that is over.
+    fn end_step<'py>(
+        slf: &Bound<'py, Self>,
+        waiting: Waiting,
+        taken: Option<&(Bound<'py, PyAny>, Sent<'py>)>,
+    ) -> Option<(Waiting, Bound<'py, Self>)> {
+        let Ok(mut this) = slf.try_borrow_mut() else {
+            return Some((waiting, slf.clone()));
+        };
+        let cancelled = std::mem::replace(&mut this.step, Step::None) == Step::Cancelled;
+        let is_pending = this.outcome == Outcome::Pending;
+        let waits_again =
+            matches!(taken, Some((_, Sent::Yielded(value))) if value.is(slf)) && is_pending;
+        if waits_again && !cancelled && this.callbacks.is_empty() {
+            this.blocking = false;
+            this.steps = Some(Steps {
+                runner: waiting.runner,
+                task: waiting.task,
+            });
+            this.callbacks
+                .push((waiting.callback, Some(waiting.context)));
+            return None;
+        }
+        let source = Arc::clone(&this.source);
+        drop(this);
+        if waits_again || is_pending && cancelled {
+            // Whoever else waits for it is woken for nothing, and waits again: one of them may be meant to end.
+            source.forget(slf);
+            let others = Self::finish(slf, Outcome::Done);
+            if let Err(error) = Self::schedule(slf, others) {
+                error.write_unraisable(slf.py(), Some(slf));
+            }
+        }
+        let is_over = slf
+            .try_borrow()
+            .is_ok_and(|this| this.outcome == Outcome::Done);
+        let over = if is_over {
+            slf.clone()
+        } else {
+            // It has gone to somebody else.
+            Self::made(slf.py(), source, Purpose::News, Outcome::Done).unwrap_or_else(|error| {
+                error.write_unraisable(slf.py(), Some(slf));
+                slf.clone()
+            })
+        };
+        Some((waiting, over))
     }
 
     /// What a step of the coroutine came to; None: it cannot be taken.
     fn take_step<'py>(
         slf: &Bound<'py, Self>,
         host: &LoopHost,
-        steps: &Steps,
-        context: &Context,
+        waiting: &Waiting,
     ) -> PyResult<Option<(Bound<'py, PyAny>, Sent<'py>)>> {
         let py = slf.py();
-        let task = steps.task.bind(py);
-        let Some(coroutine) = Runner::coroutine(steps.runner.bind(py))? else {
+        let task = waiting.task.bind(py);
+        let Some(coroutine) = Runner::coroutine(waiting.runner.bind(py))? else {
             return Ok(None);
         };
-        let _entered = context.enter(py)?;
+        let _entered = waiting.context.enter(py)?;
         if !host.books().enter(task)? {
             // A task is being run: this is called from within one, as nested loops do.
             return Ok(None);
@@ -278,15 +290,19 @@ impl Waiter {
         Ok(Some((coroutine, sent)))
     }
 
-    /// One that nobody has to wait for.
-    fn over<'py>(py: Python<'py>, source: &Arc<dyn Source>) -> PyResult<Bound<'py, Self>> {
+    fn made<'py>(
+        py: Python<'py>,
+        source: Arc<dyn Source>,
+        purpose: Purpose,
+        outcome: Outcome,
+    ) -> PyResult<Bound<'py, Self>> {
         Bound::new(
             py,
             Self {
-                source: Arc::clone(source),
-                purpose: Purpose::News,
+                source,
+                purpose,
                 blocking: false,
-                outcome: Outcome::Done,
+                outcome,
                 callbacks: SmallVec::new(),
                 steps: None,
                 step: Step::None,
