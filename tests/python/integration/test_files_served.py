@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from integration.servers import Served, read_all, read_until, serving
+from run_helpers import script, started
 
 SIZE = 4 * 1024 * 1024
 
@@ -169,23 +170,11 @@ def test_a_large_file_holds_up_nobody(folder: Path) -> None:
 def test_files_are_sent_over_unix_sockets(folder: Path, tmp_path: Path) -> None:
     content = (folder / "large").read_bytes()
     path = tmp_path / "s"
-    script = tmp_path / "unix_app.py"
-    script.write_text(SOURCE + f"\napp.run('unix:{path}')\n")
-    import subprocess
-
-    process = subprocess.Popen([sys.executable, str(script)], cwd=tmp_path, stderr=subprocess.DEVNULL)
-    try:
-        end = time.monotonic() + 20
-        while not path.exists():
-            assert time.monotonic() < end
-            assert process.poll() is None
-            time.sleep(0.02)
+    program = script(tmp_path, SOURCE + f"\napp.run('unix:{path}')\n")
+    with started(program, tmp_path):
         for target in DOORS[:2]:
             with socket.socket(socket.AF_UNIX) as sock:
                 sock.settimeout(20)
                 sock.connect(str(path))
                 sock.sendall(f"GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
                 assert read_all(sock).partition(b"\r\n\r\n")[2] == content
-    finally:
-        process.terminate()
-        process.wait(15)
