@@ -165,7 +165,8 @@ def test_an_import_that_fails_in_workers_alone_ends_the_server(tmp_path: Path) -
     code, _, errors = run_to_end(served(tmp_path, source=source), tmp_path)
     assert code == 1
     assert time.monotonic() - begun < 20
-    assert errors.splitlines()[-1].endswith("no worker ever served, giving up")
+    # One worker is enough to tell; another may end after that.
+    assert [line for line in errors.splitlines() if line.endswith("no worker ever served, giving up")]
 
 
 def test_threads_in_workers(tmp_path: Path) -> None:
