@@ -88,13 +88,15 @@ def main(arguments: list[str]) -> int:
             for _, interpreter in sorted(found.items())
         }
         for done in as_completed(under_way):
-            shown = (under_way[done], done.result())
-            if shown[1].verdict == FAILED:
-                failed.append(shown[0])
-            if shown[1].verdict == PASSED:
-                held, shown = shown, held
-            if shown is not None:
-                show(*shown)
+            interpreter, outcome = under_way[done], done.result()
+            if outcome.verdict == FAILED:
+                failed.append(interpreter)
+            if outcome.verdict != PASSED:
+                show(interpreter, outcome)
+                continue
+            if held is not None:
+                show(*held)
+            held = interpreter, outcome
     if held is not None:
         show(*held)
     if failed:

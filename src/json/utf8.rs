@@ -87,7 +87,7 @@ impl Unit for u32 {
 pub fn decode<T: Unit>(mut utf8: &[u8], mut room: &mut [T]) -> bool {
     loop {
         // Texts go on as they begin, for a while.
-        let run = match utf8.first() {
+        let (bytes, characters) = match utf8.first() {
             None => return room.is_empty(),
             Some(0..0x80) => ascii(utf8, room),
             Some(0..0xe0) => run(utf8, room, |&[a, b]| two(a, b)),
@@ -95,17 +95,11 @@ pub fn decode<T: Unit>(mut utf8: &[u8], mut room: &mut [T]) -> bool {
             Some(_) if T::LIMIT > 0xffff => run(utf8, room, |&[a, b, c, d]| four(a, b, c, d)),
             Some(_) => return false,
         };
-        let (bytes, characters) = run;
-        let (Some(behind), Some(free)) = (
-            utf8.get(bytes..),
-            std::mem::take(&mut room).get_mut(characters..),
-        ) else {
-            return false;
-        };
         if characters == 0 {
             return false;
         }
-        (utf8, room) = (behind, free);
+        utf8 = &utf8[bytes..];
+        room = &mut std::mem::take(&mut room)[characters..];
     }
 }
 

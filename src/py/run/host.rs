@@ -153,24 +153,12 @@ impl LoopHost {
         self.lent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Has the loop call something in its next round, from any thread.
-    pub fn call_soon(&self, py: Python<'_>, callback: Py<PyAny>) -> PyResult<()> {
-        let name = if self.is_here() {
-            intern!(py, "call_soon")
-        } else {
-            intern!(py, "call_soon_threadsafe")
-        };
-        self.event_loop
-            .call_method1(py, name, (callback,))
-            .map(drop)
-    }
-
     /// What schedules a turn of this loop's guest.
     pub fn schedule(&self, py: Python<'_>) -> Py<PyAny> {
         self.schedule.clone_ref(py)
     }
 
-    /// Has the loop call `call`: a function and its arguments.
+    /// Has the loop call `call` in its next round, from any thread: a function and its arguments.
     pub fn call<'py>(
         &self,
         py: Python<'py>,

@@ -41,8 +41,8 @@ impl Runner {
         }
     }
 
-    /// The coroutine has taken a step.
-    pub(super) fn begin(&mut self, coroutine: &Bound<'_, PyAny>, sent: Sent<'_>) {
+    /// The coroutine has taken a step that its task does not know of.
+    pub(super) fn stepped(&mut self, coroutine: &Bound<'_, PyAny>, sent: Sent<'_>) {
         self.state = match sent {
             Sent::Yielded(value) => State::Yielded(coroutine.clone().unbind(), value.unbind()),
             Sent::Returned(value) => State::Ended(Ok(value.unbind())),
@@ -140,8 +140,8 @@ impl Runner {
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         if let Some(value) = Self::take_yielded(slf)? {
-            // The task was cancelled in a step that it does not know of: a task then cancels what the step waits for, and raises in the
-            // coroutine where that is nothing or over.
+            // The task was cancelled in a step that it does not know of: a task then cancels what the step waits for, and
+            // raises in the coroutine where that is nothing or over.
             let cancel = intern!(py, "cancel");
             if value.hasattr(cancel)? {
                 let message = error.get_item(0)?.getattr(intern!(py, "args"))?;

@@ -188,7 +188,7 @@ impl Spares {
                 spare
                     .runner
                     .borrow_mut(py)
-                    .begin(coroutine, Sent::Yielded(value));
+                    .stepped(coroutine, Sent::Yielded(value));
                 task.setattr(intern!(py, "_log_destroy_pending"), true)?;
                 self.register.bind(py).call1((&task,))?;
                 spare.step.bind(py).call0()?;

@@ -352,9 +352,7 @@ impl LoopHost {
                 start: Some(start),
             },
         )?;
-        self.event_loop(py)
-            .call_method1(intern!(py, "call_soon_threadsafe"), (starter,))
-            .map(drop)
+        self.call(py, (starter,))
     }
 }
 

@@ -77,8 +77,7 @@ struct Steps {
 
 /// The same with what tells the task, during a step that it does not know of.
 struct Waiting {
-    runner: Py<Runner>,
-    task: Py<PyAny>,
+    steps: Steps,
     callback: Py<PyAny>,
     context: Context,
 }
@@ -169,13 +168,14 @@ impl Waiter {
         if callbacks.is_empty() {
             return Ok(());
         }
-        let event_loop = Self::get_loop(slf)?;
+        let source = Arc::clone(&slf.try_borrow()?.source);
+        let host = source.host().ok_or_else(without_loop)?;
         for (callback, context) in callbacks {
             let options = PyDict::new(py);
             if let Some(context) = context {
                 options.set_item(intern!(py, "context"), context.object())?;
             }
-            event_loop.call_method(intern!(py, "call_soon"), (callback, slf), Some(&options))?;
+            host.call_in(py, (callback, slf), &options)?;
         }
         Ok(())
     }
@@ -194,7 +194,11 @@ impl Waiter {
             return true;
         };
         if let Some((coroutine, sent)) = taken {
-            waiting.runner.borrow_mut(py).begin(&coroutine, sent);
+            waiting
+                .steps
+                .runner
+                .borrow_mut(py)
+                .stepped(&coroutine, sent);
         }
         call(&waiting.callback, Some(&waiting.context), &over);
         true
@@ -205,13 +209,12 @@ impl Waiter {
         if this.outcome != Outcome::Pending || !matches!(this.callbacks[..], [(_, Some(_))]) {
             return None;
         }
-        let Steps { runner, task } = this.steps.take()?;
+        let steps = this.steps.take()?;
         let (callback, context) = this.callbacks.pop()?;
         this.outcome = Outcome::Done;
         this.step = Step::Taken;
         Some(Waiting {
-            runner,
-            task,
+            steps,
             callback,
             context: context?,
         })
@@ -232,10 +235,7 @@ impl Waiter {
             matches!(taken, Some((_, Sent::Yielded(value))) if value.is(slf)) && is_pending;
         if waits_again && !cancelled && this.callbacks.is_empty() {
             this.blocking = false;
-            this.steps = Some(Steps {
-                runner: waiting.runner,
-                task: waiting.task,
-            });
+            this.steps = Some(waiting.steps);
             this.callbacks
                 .push((waiting.callback, Some(waiting.context)));
             return None;
@@ -272,8 +272,8 @@ impl Waiter {
         waiting: &Waiting,
     ) -> PyResult<Option<(Bound<'py, PyAny>, Sent<'py>)>> {
         let py = slf.py();
-        let task = waiting.task.bind(py);
-        let Some(coroutine) = Runner::coroutine(waiting.runner.bind(py))? else {
+        let task = waiting.steps.task.bind(py);
+        let Some(coroutine) = Runner::coroutine(waiting.steps.runner.bind(py))? else {
             return Ok(None);
         };
         let _entered = waiting.context.enter(py)?;
@@ -314,7 +314,7 @@ impl Waiter {
 /// Ends waits; `now`: this is the loop's thread, between two tasks.
 pub fn wake(py: Python<'_>, host: &LoopHost, waiters: Waiters, now: bool) {
     if !now {
-        let woken = Py::new(py, Wake(waiters)).and_then(|wake| host.call_soon(py, wake.into_any()));
+        let woken = Py::new(py, Wake(waiters)).and_then(|wake| host.call(py, (wake,)));
         if let Err(error) = woken {
             // The loop is closed: nobody waits any more.
             drop(error);
@@ -398,10 +398,8 @@ impl Waiter {
 
     fn get_loop<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
         let this = slf.try_borrow()?;
-        match this.source.host() {
-            Some(host) => Ok(host.event_loop(slf.py())),
-            None => Err(PyRuntimeError::new_err("there is no event loop")),
-        }
+        let host = this.source.host().ok_or_else(without_loop)?;
+        Ok(host.event_loop(slf.py()))
     }
 
     #[pyo3(signature = (callback, *, context = None))]
@@ -495,6 +493,10 @@ impl Waiter {
         self.callbacks.clear();
         self.steps = None;
     }
+}
+
+fn without_loop() -> PyErr {
+    PyRuntimeError::new_err("there is no event loop")
 }
 
 fn cancelled(py: Python<'_>) -> PyErr {
