@@ -12,6 +12,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, Callable
 
+from . import leaving
 from .errors import ServeError, say
 from .spares import Spares
 from .watch import Watch
@@ -22,11 +23,12 @@ if TYPE_CHECKING:
     from ..kernel.lifespan import VirtualClock
     from .settings import Settings
 
-#: Seconds that threads get to come back from their last call: beyond the grace, and after an abort.
+#: Seconds beyond the grace that threads get to come back from their last call.
 SLACK = 2.0
+#: Those of them before what the application runs at its end; all there are after an abort.
+SETTLING = 0.3
 #: Settings that are the application's as well.
 _CHOICES = ("execution", "view_timeout", "cancel_on_disconnect", "stream_body")
-ABORT_SLACK = 0.3
 
 
 class ThreadHost:
@@ -73,6 +75,8 @@ class ThreadHost:
         self._pool_closed = False
         self._life = getattr(app, "_life", None)
         self._lives = False
+        #: What of the application's the calling thread is in; None while it waits for other threads.
+        self._held_by: str | None = "a view in the main thread"
         #: Which of the other reactors' loops the application has started on, where they have their own.
         self._started_on: list[Reactor] = []
         #: The number of the worker process.
@@ -103,7 +107,7 @@ class ThreadHost:
 
     def others_serve(self) -> bool:
         """Tell whether a reactor of another thread is still at work, within its time."""
-        if self._deadline is not None and self._left(self._deadline) <= 0:
+        if self._deadline is not None and self._left(SETTLING) <= 0:
             return False
         return any(thread.is_alive() for thread in self._threads)
 
@@ -211,6 +215,7 @@ class ThreadHost:
         """Run what the application has for the end: on the loop, before it ends; or, blocking, where there is none."""
         if self._lives and self._life is not None:
             self._lives = False
+            self._held_by = "what the application runs at its end"
             # No longer than the grace: what is to run at the end has the slack behind it, before the process is ended.
             await self._life.stop((self._deadline or 0.0) - time.monotonic(), blocking=blocking)
 
@@ -246,6 +251,15 @@ class ThreadHost:
             reactor.abort()
         self._spares.abort()
 
+    def give_up(self, number: int) -> None:
+        """End the process, if its main thread is where it may stay for ever: waiting for other threads has an end.
+
+        Args:
+            number: The signal that asked for the end.
+        """
+        if self._held_by is not None:
+            leaving.give_up(number, self._held_by)
+
     def fail(self, error: BaseException | None, what: str) -> None:
         """Record an unplanned end and drain the rest.
 
@@ -266,24 +280,29 @@ class ThreadHost:
 
     def finish(self) -> None:
         """Join every thread within the grace; what does not come back is named and left behind."""
+        self._held_by = None
         if self._deadline is None:
             # The body left without a drain: it was recorded as a failure, or the caller raised.
             self.drain()
-        self._join(self._threads)
+        self._join(self._threads, SETTLING)
         spares = self._spares.threads
-        self._join(spares)
+        self._join(spares, SETTLING)
         if any(thread.is_alive() for thread in spares):
             # One that was to finish what it had, whatever that takes.
             self._spares.abort()
             for thread in spares:
-                thread.join(ABORT_SLACK)
+                thread.join(SETTLING)
         if self._pool is not None:
             self._pool_closed = True
             self._pool.close()
-            self._join(self._pool_threads)
+            self._join(self._pool_threads, SETTLING)
+        # Not behind a thread that never comes back: the process may be killed meanwhile.
         self._end_life()
+        self._held_by = None
         self._watch.stop()
-        late = [thread.name for thread in (*self._threads, *spares, *self._pool_threads) if thread.is_alive()]
+        others = [*self._threads, *spares, *self._pool_threads]
+        self._join(others, SLACK)
+        late = [thread.name for thread in others if thread.is_alive()]
         if late:
             self.stuck = True
             waited = "" if self._aborted else f" after the grace of {self._settings.grace:g} s"
@@ -384,14 +403,14 @@ class ThreadHost:
             if not self._pool_closed:
                 self.fail(None, threading.current_thread().name)
 
-    def _left(self, deadline: float) -> float:
-        return deadline + (ABORT_SLACK if self._aborted else SLACK) - time.monotonic()
+    def _left(self, slack: float) -> float:
+        return (self._deadline or 0.0) + (SETTLING if self._aborted else slack) - time.monotonic()
 
-    def _join(self, threads: list[threading.Thread]) -> None:
+    def _join(self, threads: list[threading.Thread], slack: float) -> None:
         for thread in threads:
             while thread.is_alive():
                 # Looked at again each round: a second signal moves the deadline.
-                left = self._left(self._deadline or 0.0)
+                left = self._left(slack)
                 if left <= 0:
                     break
                 thread.join(min(left, 0.2))

@@ -49,13 +49,14 @@ def leave(code: int) -> None:
     _exit(code)
 
 
-def give_up(number: int) -> None:
-    """End a process whose main thread does not come back from a view. Called in a thread of its own.
+def give_up(number: int, held_by: str) -> None:
+    """End a process whose main thread does not come back. Called in a thread of its own.
 
     Args:
         number: The signal that asked for the end.
+        held_by: What it does not come back from.
     """
-    say("still busy after the grace: a view in the main thread")
+    say(f"still busy after the grace: {held_by}")
     _exit(128 + number)
 
 

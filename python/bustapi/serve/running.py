@@ -16,7 +16,7 @@ from .dotenv import flag, load_files
 from .errors import EXIT_SOFTWARE, ServeError, SettingsError, say
 from .host import ThreadHost
 from .keywords import split, tools
-from .leaving import give_up, leave
+from .leaving import leave
 from .limits import allow_connections
 from .recycle import Quota
 from .settings import Settings
@@ -203,7 +203,7 @@ async def run_async(
         allow_connections(settings.max_connections)
         thread_host = ThreadHost(app, bound.groups[0], settings)
         with StopSignals(
-            thread_host.drain, thread_host.abort, thread_host.first.wake, give_up, settings.grace
+            thread_host.drain, thread_host.abort, thread_host.first.wake, thread_host.give_up, settings.grace
         ):
             thread_host.on_ready = lambda: banner.announce(bound.addresses, settings)
             await serve_on(thread_host)
@@ -350,7 +350,7 @@ def _serve_here(
         new_loop(settings.loop).close()
     allow_connections(settings.max_connections)
     host = ThreadHost(app, groups, settings)
-    with StopSignals(host.drain, host.abort, host.first.wake, give_up, settings.grace) as signals, host:
+    with StopSignals(host.drain, host.abort, host.first.wake, host.give_up, settings.grace) as signals, host:
         if inheritance is not None:
             inheritance.watch(host, settings.grace, Quota.of(settings))
             host.slot = inheritance.slot

@@ -39,8 +39,8 @@ class StopSignals:
         drain: Called at the first signal.
         abort: Called at every further one.
         wake: Ends the main thread's wait, so that the handlers run; called from a thread of its own.
-        give_up: Ends the process; called with the signal when the main thread came back neither within the grace
-            nor after a second signal. None: never.
+        give_up: Ends the process if the main thread is held; called with the signal, again and again, when this context
+            is not left within the grace, nor after a second signal. None: never.
         grace: Seconds that a drain may take.
     """
 

@@ -98,13 +98,16 @@ class Watch:
                 self._held.discard(number)
                 self._on_free(number)
             return
-        frames = visible(sys._current_frames().get(thread))
+        # Only what changes: the lines are read from files, which may take longer than what is reported.
+        frame = sys._current_frames().get(thread)
+        stack = [] if frame is None else list(traceback.walk_stack(frame))
         if not self._dog.is_still(number, beat):
             # It went on while the stack was taken.
             return
         if what == "view":
             self._held.add(number)
             self._on_held(number)
+        frames = visible(stack)
         if frames:
             self._tell(what, number, frames, seconds)
 
@@ -136,18 +139,16 @@ class Watch:
         )
 
 
-def visible(frame: FrameType | None) -> list[traceback.FrameSummary]:
+def visible(walked: list[tuple[FrameType, int]]) -> list[traceback.FrameSummary]:
     """Give the part of a thread's stack that an application is interested in: what runs below the server.
 
     Args:
-        frame: The innermost frame of the thread.
+        walked: The frames of the thread and their lines, innermost first, as `traceback.walk_stack` gives them.
 
     Returns:
         The frames, outermost first; empty if nothing of the application runs.
     """
-    if frame is None:
-        return []
-    stack = list(traceback.extract_stack(frame))
+    stack = list(traceback.StackSummary.extract(reversed(walked)))
     below = 0
     for index, entry in enumerate(stack):
         if os.path.dirname(entry.filename) == _SERVE:

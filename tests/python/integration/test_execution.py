@@ -400,12 +400,12 @@ COROUTINES = """
     @app.get("/holds")
     async def holds():
         await asyncio.sleep(0)
-        time.sleep(0.5)  # the line that blocks
+        time.sleep(1.5)  # the line that blocks
         return {}
 
     @app.get("/holds-at-once")
     async def holds_at_once():
-        time.sleep(0.5)  # the line that blocks at once
+        time.sleep(1.5)  # the line that blocks at once
         return {}
 
     @app.get("/waits")

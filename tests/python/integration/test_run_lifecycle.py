@@ -163,6 +163,44 @@ def test_the_grace_bounds_a_drain(tmp_path: Path) -> None:
             under_way.result()
 
 
+ENDS = """
+    @app.on_shutdown
+    def last():
+        print("the end begins")
+        time.sleep({0})
+        print("the end is over")
+"""
+
+
+@pytest.mark.parametrize("options", ["", "threads=2", "loop='asyncio'"])
+def test_a_view_that_does_not_come_back_keeps_no_application_from_ending(
+    tmp_path: Path, options: str
+) -> None:
+    command = served(tmp_path, f"grace=0.3, {options}", APP + ENDS.format(0.7))
+    with started(command, tmp_path) as server, ThreadPoolExecutor(1) as clients:
+        under_way = clients.submit(server.get, "/slow/30.0")
+        time.sleep(0.3)
+        server.send(signal.SIGTERM)
+        assert server.wait(10) == 70
+        # The application's end comes before what may take the rest of the time.
+        *_, begins, over, late = server.output.splitlines()
+        assert (begins, over) == ("the end begins", "the end is over")
+        assert late == "still busy after the grace of 0.3 s: bustapi-pool-1"
+        with pytest.raises((OSError, http.client.HTTPException)):
+            under_way.result()
+
+
+@pytest.mark.parametrize("options", ["", "loop='asyncio'"])
+def test_an_end_that_does_not_come_is_named(tmp_path: Path, options: str) -> None:
+    command = served(tmp_path, f"grace=0.3, {options}", APP + ENDS.format(30))
+    with started(command, tmp_path) as server:
+        server.send(signal.SIGTERM)
+        assert server.wait(10) == 128 + signal.SIGTERM
+        *_, begins, late = server.output.splitlines()
+        assert begins == "the end begins"
+        assert late == "still busy after the grace: what the application runs at its end"
+
+
 def test_a_signal_that_another_thread_gets_stops_the_server(tmp_path: Path) -> None:
     if not hasattr(signal, "pthread_kill"):
         pytest.skip("signals cannot be sent to threads here")

@@ -25,6 +25,7 @@ HANDSHAKE = (
     "GET {} HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
+HELD = "a coroutine has held the event loop"
 
 
 @contextlib.contextmanager
@@ -262,7 +263,7 @@ def test_a_coroutine_that_blocks_when_a_message_wakes_it_is_reported(app, caplog
     async def blocks(ws):
         await ws.accept()
         await ws.receive()
-        time.sleep(0.5)
+        until(lambda: HELD in caplog.text)
         await ws.send("done")
 
     with LiveServer(app, max_block=0.05) as server, caplog.at_level(logging.WARNING):
@@ -271,7 +272,6 @@ def test_a_coroutine_that_blocks_when_a_message_wakes_it_is_reported(app, caplog
             time.sleep(0.1)
             socket.send("x")
             assert socket.recv(WAIT) == "done"
-        until(lambda: "a coroutine has held the event loop" in caplog.text)
         assert "a sync view" not in caplog.text
 
 

@@ -290,7 +290,7 @@ with leaving.exit_code(lambda code: code - 67):
 
 
 def test_a_process_whose_main_thread_is_stuck_is_ended() -> None:
-    program = "from bustapi.serve import leaving; leaving.give_up(15)"
+    program = "from bustapi.serve import leaving; leaving.give_up(15, 'a view in the main thread')"
     ended = subprocess.run([sys.executable, "-c", program], stderr=subprocess.PIPE, text=True, timeout=20)
     assert ended.returncode == 128 + 15
     assert ended.stderr == "still busy after the grace: a view in the main thread\n"
