@@ -298,6 +298,14 @@ pub fn send<'py>(coroutine: &Bound<'py, PyAny>) -> Sent<'py> {
     }
 }
 
+/// Ends an iteration with a value, as a `return` in a generator does: without an exception where the interpreter can do
+/// without. Not for tuples and exceptions, which it would take for the arguments of one, and for one. `__next__` returns
+/// None right after it, and drops nothing but references that others have too.
+pub fn set_stop_iteration(value: &Bound<'_, PyAny>) {
+    // SAFETY: attached, and both objects are alive.
+    unsafe { ffi::PyErr_SetObject(ffi::PyExc_StopIteration, value.as_ptr()) }
+}
+
 /// A new instance of a class, as its `__new__` without arguments makes it; `__init__` is not called.
 pub fn new_object<'py>(class: &Bound<'py, PyType>) -> PyResult<Bound<'py, PyAny>> {
     let py = class.py();

@@ -28,6 +28,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<run::file::FileBody>()?;
     m.add_class::<run::loopback::Loopback>()?;
     m.add_class::<run::pool::Pool>()?;
+    m.add_class::<run::socket::Messages>()?;
     m.add_class::<run::socket::Socket>()?;
     m.add_class::<run::waiter::Waiter>()?;
     m.add_class::<run::watchdog::Watchdog>()?;

@@ -418,18 +418,23 @@ class WebSocket(_Base):
         except WebSocketDisconnect:
             return
 
-    def __aiter__(self) -> WebSocket:
-        return self
+    def __aiter__(self) -> AsyncIterator[str | bytes]:
+        # Not itself: what comes for each message is native, once it is accepted.
+        return self._socket.messages(self.__anext__)
 
     def __anext__(self) -> Awaitable[str | bytes]:
-        # As `receive`, without its coroutine: an idle connection waits here, and there may be many.
-        return self._socket.iterate() if self.accepted else self._first()
+        # As `receive`, without a coroutine: an idle connection waits here, and there may be many.
+        if not self.accepted:
+            try:
+                self._accept(None, None)
+            except WebSocketDisconnect:
+                return _over()
+        return self._socket.iterate()
 
-    async def _first(self) -> str | bytes:
-        try:
-            return await self.receive()
-        except WebSocketDisconnect:
-            raise StopAsyncIteration from None
+
+async def _over() -> str | bytes:
+    """An iteration's end, for who awaits it."""
+    raise StopAsyncIteration
 
 
 class SyncWebSocket(_Base):

@@ -11,11 +11,11 @@ use crate::buf::Segment;
 use crate::conn::{Conn, Key, Shared, SocketEvent};
 use crate::net::Mailbox;
 use crate::pace::Apart;
-use crate::py::ffi::BytesPayload;
+use crate::py::ffi::{BytesPayload, json};
 use crate::ws::{self, ABNORMAL, CloseReason, Encoder, Handshake, Kind, Opcode};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::PyBytes;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::ThreadId;
@@ -150,6 +150,10 @@ impl Link {
 
     pub fn stage(&self) -> Stage {
         self.lock().stage.clone()
+    }
+
+    pub fn is_connecting(&self) -> bool {
+        self.lock().stage == Stage::Connecting
     }
 
     // -- the view's side -------------------------------------------------------------------------------------------
@@ -487,10 +491,11 @@ impl Source for Link {
 fn to_python<'py>(py: Python<'py>, message: &ws::Message) -> PyResult<Bound<'py, PyAny>> {
     Ok(match message.kind {
         Kind::Binary => PyBytes::new(py, &message.data).into_any(),
-        Kind::Text => match std::str::from_utf8(&message.data) {
-            Ok(text) => PyString::new(py, text).into_any(),
-            Err(error) => return Err(PyValueError::new_err(error.to_string())),
-        },
+        Kind::Text if message.data.is_ascii() => json::ascii_str(py, &message.data)?.into_any(),
+        // The connection has checked it.
+        Kind::Text => json::utf8_str(py, &message.data)
+            .ok_or_else(|| PyValueError::new_err("a text is not UTF-8"))?
+            .into_any(),
     })
 }
 

@@ -6,6 +6,7 @@ use super::waiter::Waiter;
 use crate::http::{is_field_name, is_field_value};
 use crate::ws::Kind;
 use pyo3::exceptions::{PyTypeError, PyValueError};
+use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 use std::sync::Arc;
@@ -96,6 +97,14 @@ impl Socket {
         Waiter::of_message(py, &self.link, true)
     }
 
+    /// An asynchronous iterator over the messages; `first()` is awaited for one as long as the socket is not accepted.
+    fn messages(&self, first: Py<PyAny>) -> Messages {
+        Messages {
+            link: Arc::clone(&self.link),
+            first,
+        }
+    }
+
     /// Waits on the calling thread until `take` has a message, or the socket is closed; `False`: the time was up.
     #[pyo3(signature = (timeout = None))]
     fn wait_blocking(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<bool> {
@@ -147,6 +156,31 @@ impl Socket {
 
     fn __repr__(&self) -> String {
         format!("<Socket {}>", self.state())
+    }
+}
+
+/// What `async for` asks for the messages of a socket.
+#[pyclass(frozen, module = "bustapi._core")]
+pub struct Messages {
+    link: Arc<Link>,
+    first: Py<PyAny>,
+}
+
+#[pymethods]
+impl Messages {
+    fn __aiter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    fn __anext__(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
+        if self.link.is_connecting() {
+            return self.first.call0(py);
+        }
+        Waiter::of_message(py, &self.link, true).map(Py::into_any)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.first)
     }
 }
 

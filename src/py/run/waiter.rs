@@ -11,7 +11,7 @@ use super::host::LoopHost;
 use super::link::{Link, Received};
 use super::runner::Runner;
 use crate::py::ffi::{self, Context, Sent};
-use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration, PyStopIteration};
+use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -373,16 +373,19 @@ impl Waiter {
         };
         let received = link.receive(py, &slf)?;
         let mut this = slf.try_borrow_mut()?;
-        if matches!(received, Received::Nothing) {
-            this.blocking = true;
-            drop(this);
-            return Ok(Some(slf));
+        this.blocking = matches!(received, Received::Nothing);
+        if !this.blocking {
+            this.outcome = Outcome::Done;
         }
-        this.outcome = Outcome::Done;
+        drop(this);
         match received {
-            Received::Message(message) => Err(PyStopIteration::new_err(message.unbind())),
-            _ if iterates => Err(PyStopAsyncIteration::new_err(())),
-            _ => Ok(None),
+            Received::Nothing => Ok(Some(slf)),
+            Received::Message(message) => {
+                ffi::set_stop_iteration(&message);
+                Ok(None)
+            }
+            Received::End if iterates => Err(PyStopAsyncIteration::new_err(())),
+            Received::End => Ok(None),
         }
     }
 

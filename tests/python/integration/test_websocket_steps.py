@@ -16,13 +16,13 @@ import weakref
 from typing import Any
 
 import pytest
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
 from bustapi import BustAPI, g, request
 from bustapi.testing import LiveServer
 
-WAIT = 10.0
+from .test_websocket import WAIT, until
 
 variable: contextvars.ContextVar[int] = contextvars.ContextVar("variable", default=0)
 
@@ -559,3 +559,37 @@ def test_a_full_client_and_one_that_leaves_meanwhile(loop: str) -> None:
         while len(ended) < 2 and time.monotonic() < end:
             time.sleep(0.01)
     assert ended == [("full", 1000), ("leaves", 1006)]
+
+
+def test_an_iterator_of_ones_own(loop: str) -> None:
+    app = BustAPI(__name__)
+    seen: list[Any] = []
+
+    @app.websocket("/")
+    async def view(ws: Any) -> None:
+        messages = ws.__aiter__()
+        assert messages.__aiter__() is messages
+        # Asking for the iterator has accepted nothing.
+        await ws.accept()
+        async for message in messages:
+            await ws.send(message)
+        async for message in messages:
+            seen.append(message)
+        seen.append(ws.close_code)
+
+    @app.websocket("/refused")
+    async def refused(ws: Any) -> None:
+        await ws.close(4000, "no")
+        async for message in ws:
+            seen.append(message)
+        seen.append("refused")
+
+    with serve(app, loop) as server:
+        with join(server) as socket:
+            for message in ("", "é", "日本", "\U0001f600", "a" * 70_000, b"", b"\0\xff"):
+                socket.send(message)
+                assert socket.recv(WAIT) == message
+        until(lambda: seen == [1000])
+        with pytest.raises(InvalidStatus):
+            join(server, "/refused")
+        until(lambda: seen == [1000, "refused"])
