@@ -6,6 +6,8 @@
 //! constructor runs and no longer; whatever else calls it in that time reaches the loop's own; and a loop that already
 //! has one of somebody's on itself is left alone.
 
+use super::books::Books;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple, PyType};
@@ -61,18 +63,25 @@ impl FirstSteps {
 
     /// Runs a task's first step. What it raises is the task's, unless the step did not come to run: then it is the
     /// loop's after all.
-    pub(super) fn run(&self, py: Python<'_>, caught: Caught) -> PyResult<()> {
-        let Caught { step, context } = caught;
-        let Err(error) = context.call_method1(py, intern!(py, "run"), (&step,)) else {
+    pub(super) fn run(&self, py: Python<'_>, books: &Books, caught: Caught) -> PyResult<()> {
+        if caught.has_run(py) {
             return Ok(());
-        };
-        if error.is_instance_of::<pyo3::exceptions::PyRuntimeError>(py) {
-            // A task is being run: this is called from within one, as nested loops do.
-            let options = PyDict::new(py);
-            options.set_item(intern!(py, "context"), context)?;
-            let event_loop = self.catcher.borrow(py).event_loop.clone_ref(py);
-            event_loop.call_method(py, intern!(py, "call_soon"), (step,), Some(&options))?;
         }
+        // Where a task is being run, this is called from within one, as nested loops do. It stands aside, as it does
+        // for tasks that start eagerly from 3.12 on; the loop would not run the step either.
+        if let Some(outer) = books.current(py)? {
+            books.leave(&outer)?;
+            let has_run = caught.has_run(py);
+            books.enter(&outer)?;
+            if has_run {
+                return Ok(());
+            }
+        }
+        let Caught { step, context } = caught;
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "context"), context)?;
+        let event_loop = self.catcher.borrow(py).event_loop.clone_ref(py);
+        event_loop.call_method(py, intern!(py, "call_soon"), (step,), Some(&options))?;
         Ok(())
     }
 }
@@ -81,6 +90,16 @@ impl FirstSteps {
 pub(super) struct Caught {
     pub(super) step: Py<PyAny>,
     pub(super) context: Py<PyAny>,
+}
+
+impl Caught {
+    /// Runs the step, unless another task is being run, or the context is entered.
+    fn has_run(&self, py: Python<'_>) -> bool {
+        let ran = self
+            .context
+            .call_method1(py, intern!(py, "run"), (&self.step,));
+        !ran.is_err_and(|error| error.is_instance_of::<PyRuntimeError>(py))
+    }
 }
 
 /// Stands for the loop's `call_soon` while a task is made.

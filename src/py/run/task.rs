@@ -214,7 +214,7 @@ fn create<'a, 'py>(
             let (task, step) = first.catch(py, make)?;
             drop(entered);
             if let Some(step) = step {
-                first.run(py, step)?;
+                first.run(py, host.books(), step)?;
             }
             Ok(task)
         }

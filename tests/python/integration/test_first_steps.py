@@ -117,6 +117,7 @@ APP = """
         # A loop that is run from within a task, as some tools do: the next request arrives in it.
         await asyncio.sleep(0)
         loop.call_later(5, setattr, g, "late", True)
+        print("nested begins", flush=True)
         while "nested" not in own_calls and not hasattr(g, "late"):
             loop._run_once()
         return {"nested": own_calls.count("nested")}
@@ -193,6 +194,7 @@ def test_a_loop_with_a_call_soon_of_somebodys_is_left_alone(tmp_path: Path) -> N
 def test_a_request_that_arrives_in_a_nested_loop_is_answered(tmp_path: Path) -> None:
     with serving(tmp_path, APP, run="loop='asyncio'") as served, served.connect() as outer:
         outer.sendall(b"GET /nested HTTP/1.1\r\nHost: a\r\n\r\n")
+        served.wait_for("nested begins")
         assert get(served, "/inside") == {"task": True}
         assert b'{"nested":1}' in outer.recv(65536)
 
