@@ -285,9 +285,7 @@ def test_a_task_that_is_cancelled_in_its_last_step(loop: str) -> None:
             socket.send("")
             with pytest.raises(ConnectionClosed):
                 socket.recv(WAIT)
-        end = time.monotonic() + WAIT
-        while not ends and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: ends)
     assert ends == [(True, True)]
 
 
@@ -493,9 +491,7 @@ def test_nothing_keeps_a_task_that_has_ended(loop: str) -> None:
                     for number in range(3):
                         socket.send(str(number))
                         assert socket.recv(WAIT) == str(number)
-            end = time.monotonic() + WAIT
-            while any(task() is not None for task in tasks) and time.monotonic() < end:
-                time.sleep(0.01)
+            until(lambda: all(task() is None for task in tasks))
             assert [task() for task in tasks] == [None] * 5
     finally:
         gc.enable()
@@ -521,9 +517,7 @@ def test_anext(loop: str) -> None:
             for number in range(3):
                 socket.send(str(number))
                 assert socket.recv(WAIT) == str(number)
-        end = time.monotonic() + WAIT
-        while len(ended) < 2 and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: len(ended) >= 2)
     assert ended == ["nothing", "stopped"]
 
 
@@ -555,9 +549,7 @@ def test_a_full_client_and_one_that_leaves_meanwhile(loop: str) -> None:
             socket.recv(WAIT)
             socket.send("2000")
             socket.socket.close()
-        end = time.monotonic() + WAIT
-        while len(ended) < 2 and time.monotonic() < end:
-            time.sleep(0.01)
+        until(lambda: len(ended) >= 2)
     assert ended == [("full", 1000), ("leaves", 1006)]
 
 
