@@ -2,7 +2,9 @@
 
     python benches/end_to_end/sockets.py --rounds 5 --secs 2 --venv target/sockets_venv
 
-Each server echoes texts of 64 bytes to connections that send the next one when the last has come back. The others
+Each server echoes texts of 64 bytes to connections that send the next one when the last has come back. The load is a
+program of its own (`benches/bare/src/bin/echoload.rs`) and sleeps when it waits, as wrk does: its share of its processor
+stands beside the figures, and near 1 a figure would be the load's and not the server's. The others
 (uvicorn with websockets, granian, socketify) are installed into an environment of the benchmark's own, which is made
 when it is missing; one that cannot be installed or does not start is named and left out. `--idle` measures what an idle
 socket costs instead. Linux only.
@@ -13,20 +15,20 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import json
 import os
 import re
 import resource
-import select
 import socket
 import statistics
-import struct
 import subprocess
 import sys
 import tempfile
 import time
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -80,12 +82,17 @@ HANDSHAKE = (
     b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-TEXT = b"x" * 64
 ECHO_GOAL = 1.5
 IDLE_GOAL = 6000
-#: A mask of zeros leaves the text as it is.
-SENT = struct.pack("!BB4s", 0x81, 0x80 | len(TEXT), b"\0\0\0\0") + TEXT
-ECHOED = struct.pack("!BB", 0x81, len(TEXT)) + TEXT
+
+
+class Echoed(NamedTuple):
+    """One server in one round."""
+
+    #: Messages that came back for each second of the server's processor.
+    rate: float
+    #: How much of its processor the load used.
+    load: float
 
 
 def main() -> int:
@@ -97,6 +104,10 @@ def main() -> int:
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--server-core", default="0")
     parser.add_argument("--load-core", type=int, default=1)
+    parser.add_argument(
+        "--binaries", type=Path, default=HERE.parents[1] / "target" / "release", help="folder of echoload"
+    )
+    parser.add_argument("--spin", action="store_true", help="the load never sleeps: no server has to wake it")
     parser.add_argument("--venv", type=Path, default=HERE.parents[1] / "target" / "sockets_venv")
     parser.add_argument("--idle", type=int, metavar="N", help="only: bytes that each of N idle sockets takes")
     Quiet.add_options(parser)
@@ -107,26 +118,29 @@ def main() -> int:
         idle(chosen.idle, chosen.server_core)
         return 0
     python = peers_python(chosen.venv)
-    rates: dict[str, list[float]] = {}
+    load = [str(chosen.binaries / "echoload"), "--connections", str(chosen.connections)]
+    load += ["--spin", "yes"] if chosen.spin else []
+    echoes: dict[str, list[Echoed]] = {}
     with tempfile.TemporaryDirectory(prefix="bustapi-bench-") as folder:
         names = ["bustapi", *PEERS]
         for _ in range(chosen.rounds):
             for name in list(names):
                 try:
                     with serving(name, python, Path(folder), chosen.server_core) as server:
-                        echoing = functools.partial(echo, server, chosen.connections, chosen.secs)
-                        rate = quiet.measure(echoing)
+                        echoed = quiet.measure(functools.partial(echo, server, load, chosen.secs))
                 except (RuntimeError, OSError, SystemExit) as error:
                     print(f"{name} is left out: {error}", file=sys.stderr)
                     names.remove(name)
                     continue
-                rates.setdefault(name, []).append(rate)
+                echoes.setdefault(name, []).append(echoed)
+    rates = {name: [one.rate for one in found] for name, found in echoes.items()}
     ours = statistics.median(rates["bustapi"])
     for name, found in rates.items():
         middle = statistics.median(found)
+        busy = statistics.median(one.load for one in echoes[name])
         print(
             f"{name:<10} {middle:9,.0f} messages a CPU second ({min(found):,.0f} to {max(found):,.0f}),"
-            f" ours is {ours / middle:5.2f} times that"
+            f" ours is {ours / middle:5.2f} times that; the load used {busy:.2f} of its processor"
         )
     best = max((statistics.median(found) for name, found in rates.items() if name != "bustapi"), default=0.0)
     if best:
@@ -179,36 +193,32 @@ def connect(port: int) -> socket.socket:
     return sock
 
 
-def echo(server: servers.Server, connections: int, length: float) -> float:
-    """Messages that came back for each second of the server's processor."""
-    with contextlib.ExitStack() as stack, select.epoll() as poll:
-        # As little of Python as can be: a server that waits for its clients has the cost of waking up as well.
-        sides = {}
-        for _ in range(connections):
-            sock = stack.enter_context(connect(server.port))
-            poll.register(sock, select.EPOLLIN)
-            sides[sock.fileno()] = sock.recv, sock.send
-            sock.sendall(SENT)
-
-        def run(until: float) -> int:
-            count = 0
-            while time.monotonic() < until:
-                ready = poll.poll(1.0)
-                for descriptor, _ in ready:
-                    recv, send = sides[descriptor]
-                    got = recv(4096)
-                    while got != ECHOED:
-                        if not got or not ECHOED.startswith(got):
-                            raise RuntimeError(f"{got[:40]!r} came back")
-                        got += recv(4096)
-                    send(SENT)
-                count += len(ready)
-            return count
-
-        run(time.monotonic() + 0.5)
-        used, begun = server.cpu_seconds(), time.monotonic()
-        count = run(begun + length)
-        return count / max(server.cpu_seconds() - used, 1 / servers.TICKS_PER_SECOND)
+def echo(server: servers.Server, command: Sequence[str], length: float) -> Echoed:
+    """What `echoload` and the server's processor say of a run."""
+    with subprocess.Popen(
+        [*command, "--port", str(server.port), "--seconds", f"{length:g}"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as load:
+        assert load.stdin is not None
+        assert load.stdout is not None
+        try:
+            if load.stdout.readline() != "ready\n":
+                raise RuntimeError("the load does not get ready")
+            # The load waits for this line, so the server has nothing to do between the two readings of its clock.
+            used = server.cpu_seconds()
+            load.stdin.write("\n")
+            load.stdin.flush()
+            line = load.stdout.readline()
+            used = server.cpu_seconds() - used
+        finally:
+            load.stdin.close()
+    if load.returncode:
+        raise RuntimeError("the load failed")
+    found = json.loads(line)
+    busy = found["own_ticks"] / servers.TICKS_PER_SECOND / found["seconds"]
+    return Echoed(found["messages"] / max(used, 1 / servers.TICKS_PER_SECOND), busy)
 
 
 def idle(count: int, core: str) -> None:
