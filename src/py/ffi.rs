@@ -32,6 +32,11 @@ impl Context {
         Ok(Self(context.unbind()))
     }
 
+    /// Another context with the same values.
+    pub fn copy(&self, py: Python<'_>) -> PyResult<Self> {
+        self.0.call_method0(py, pyo3::intern!(py, "copy")).map(Self)
+    }
+
     /// One that somebody else has; what is none cannot be entered.
     pub fn of(object: Py<PyAny>) -> Self {
         Self(object)

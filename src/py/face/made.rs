@@ -67,16 +67,36 @@ impl RequestState {
             let Ok(mut this) = slf.try_borrow_mut() else {
                 return false;
             };
-            this.request.bytes = Held::Own(Box::default());
-            this.request.body = conn::Body::Empty;
-            this.request.origin = None;
+            // Every field by name: one that is added and not emptied here would be seen by another client's request.
+            let Self {
+                request,
+                // The connection's, the process's and the application's: `renew` sets the first and the last.
+                peer: _,
+                pinned: _,
+                app: _,
+                url_rule,
+                view_args,
+                routing_exception,
+                body,
+                stream,
+                environ,
+                made,
+                fate,
+                local,
+            } = &mut *this;
+            request.bytes = Held::Own(Box::default());
+            request.body = conn::Body::Empty;
+            request.origin = None;
+            *fate = Fate::default();
             (
-                this.url_rule.take(),
-                this.view_args.take(),
-                this.routing_exception.take(),
-                this.body.take(),
-                this.environ.take(),
-                std::mem::take(&mut this.made),
+                url_rule.take(),
+                view_args.take(),
+                routing_exception.take(),
+                body.take(),
+                stream.take(),
+                environ.take(),
+                std::mem::take(made),
+                local.take(),
             )
         };
         // Dropped outside of the borrow: a finaliser may look at this object, or keep it.
@@ -88,7 +108,6 @@ impl RequestState {
     pub fn renew(slf: &Bound<'_, Self>, request: Request, peer: &Arc<PeerAddr>, app: &Arc<App>) {
         let mut this = slf.borrow_mut();
         this.request = request;
-        this.fate = Fate::default();
         if !Arc::ptr_eq(&this.peer, peer) {
             this.peer = Arc::clone(peer);
         }

@@ -26,7 +26,14 @@ impl PyService {
                 } => {
                     if self.open.finish(key, ticket) || self.settle_socket(py, batch, key, ticket) {
                         self.reply = *reply;
-                        self.answer(py, batch, key, context);
+                        match context {
+                            Some(context) if self.is_generated() => {
+                                // The task's own may still be entered, on the loop's thread.
+                                let context = context.copy(py).unwrap_or(context);
+                                self.begin_stream_of_task(py, batch, key, context);
+                            }
+                            context => drop(self.answer(py, batch, key, context)),
+                        }
                     } else {
                         open::discard(py, &mut reply);
                     }
@@ -57,6 +64,23 @@ impl PyService {
                 }
             }
         }
+    }
+
+    /// The answer's body is generated.
+    pub(super) fn is_generated(&self) -> bool {
+        matches!(self.reply.rest, Rest::Stream(..))
+    }
+
+    /// Begins the answer of a coroutine whose body is generated. A plain generator may block, as a view may.
+    pub(super) fn begin_stream_of_task(
+        &mut self,
+        py: Python<'_>,
+        batch: &mut Batch<'_, Message>,
+        key: Key,
+        context: Context,
+    ) {
+        self.streams_from_pool = true;
+        self.begin_stream(py, batch, key, context);
     }
 
     /// Begins the answer of an inline view whose body is generated: of an `auto` one in the pool, since what the

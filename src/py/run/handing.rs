@@ -132,6 +132,11 @@ impl PyService {
                     host.forget_context(py);
                     return Ok(());
                 }
+                if self.is_generated() {
+                    self.begin_stream_of_task(py, batch, key, context);
+                    host.forget_context(py);
+                    return Ok(());
+                }
                 match self.answer(py, batch, key, Some(context)) {
                     Some(context) => self.keep(py, context, kept.into_bound(py)),
                     None => host.forget_context(py),

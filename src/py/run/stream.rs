@@ -1,10 +1,10 @@
 //! Bodies that come in pieces from a Python iterator.
 
 use crate::py::ffi::Context;
-use pyo3::exceptions::PyStopIteration;
+use pyo3::exceptions::{PyStopIteration, PyTypeError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyString};
+use pyo3::types::{PyBytes, PyMemoryView, PyString};
 
 /// One step of an iterator.
 pub enum Piece {
@@ -27,9 +27,20 @@ pub fn next(iterator: &Bound<'_, PyAny>, context: Option<&Context>) -> PyResult<
     if let Ok(text) = item.cast::<PyString>() {
         return Ok(Piece::Data(text.to_str()?.as_bytes().to_vec()));
     }
-    // Anything with a buffer: it can change, so it is copied.
-    let bytes = py.get_type::<PyBytes>().call1((item,))?;
+    // Anything with a buffer: it can change, so it is copied. Not `bytes(item)`, which makes zeros of a number.
+    let view = PyMemoryView::from(&item).map_err(|_| wrong_piece(&item))?;
+    let bytes = py.get_type::<PyBytes>().call1((view,))?;
     Ok(Piece::Data(bytes.cast::<PyBytes>()?.as_bytes().to_vec()))
+}
+
+fn wrong_piece(item: &Bound<'_, PyAny>) -> PyErr {
+    let name = item
+        .get_type()
+        .name()
+        .map_or_else(|_| "?".to_owned(), |name| name.to_string());
+    PyTypeError::new_err(format!(
+        "a streamed body yields str or bytes-like objects, not {name}"
+    ))
 }
 
 /// Calls the iterator's `close`, if it has one. Always called, also when the client has gone.

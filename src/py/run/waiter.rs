@@ -11,6 +11,7 @@ use super::host::LoopHost;
 use super::link::{Link, Received};
 use super::runner::Runner;
 use crate::py::ffi::{self, Context, Sent};
+use pyo3::call::PyCallArgs;
 use pyo3::exceptions::{PyRuntimeError, PyStopAsyncIteration};
 use pyo3::gc::{PyTraverseError, PyVisit};
 use pyo3::intern;
@@ -44,6 +45,8 @@ pub struct Waiter {
     /// The task that waits, if a step of it can be taken without it.
     steps: Option<Steps>,
     step: Step,
+    /// What it was cancelled with: anyio's scopes and `asyncio.timeout` tell their own cancellation by it.
+    message: Option<Py<PyAny>>,
 }
 
 /// What awaiting it comes to.
@@ -290,6 +293,14 @@ impl Waiter {
         Ok(Some((coroutine, sent)))
     }
 
+    /// As a future says that it was cancelled.
+    fn cancellation(&self, py: Python<'_>) -> PyErr {
+        match &self.message {
+            Some(message) => error_of_asyncio(py, "CancelledError", (message,)),
+            None => error_of_asyncio(py, "CancelledError", ()),
+        }
+    }
+
     fn made<'py>(
         py: Python<'py>,
         source: Arc<dyn Source>,
@@ -306,6 +317,7 @@ impl Waiter {
                 callbacks: SmallVec::new(),
                 steps: None,
                 step: Step::None,
+                message: None,
             },
         )
     }
@@ -357,7 +369,7 @@ impl Waiter {
         let (link, iterates) = {
             let mut this = slf.try_borrow_mut()?;
             match (&this.purpose, this.outcome) {
-                (_, Outcome::Cancelled) => return Err(cancelled(py)),
+                (_, Outcome::Cancelled) => return Err(this.cancellation(py)),
                 (Purpose::News, Outcome::Done) => return Ok(None),
                 (Purpose::News, Outcome::Pending) => {
                     this.blocking = true;
@@ -439,7 +451,6 @@ impl Waiter {
 
     #[pyo3(signature = (msg = None))]
     fn cancel(slf: &Bound<'_, Self>, msg: Option<Py<PyAny>>) -> PyResult<bool> {
-        drop(msg);
         let source = {
             let mut this = slf.try_borrow_mut()?;
             if this.step != Step::None {
@@ -449,6 +460,7 @@ impl Waiter {
             if this.outcome != Outcome::Pending {
                 return Ok(false);
             }
+            this.message = msg;
             Arc::clone(&this.source)
         };
         source.forget(slf);
@@ -466,11 +478,11 @@ impl Waiter {
     }
 
     fn result(slf: &Bound<'_, Self>) -> PyResult<()> {
-        let outcome = slf.try_borrow()?.outcome;
-        match outcome {
+        let this = slf.try_borrow()?;
+        match this.outcome {
             Outcome::Done => Ok(()),
-            Outcome::Cancelled => Err(cancelled(slf.py())),
-            Outcome::Pending => Err(error_of_asyncio(slf.py(), "InvalidStateError")),
+            Outcome::Cancelled => Err(this.cancellation(slf.py())),
+            Outcome::Pending => Err(error_of_asyncio(slf.py(), "InvalidStateError", ())),
         }
     }
 
@@ -489,12 +501,16 @@ impl Waiter {
             visit.call(&steps.runner)?;
             visit.call(&steps.task)?;
         }
+        if let Some(message) = &self.message {
+            visit.call(message)?;
+        }
         Ok(())
     }
 
     fn __clear__(&mut self) {
         self.callbacks.clear();
         self.steps = None;
+        self.message = None;
     }
 }
 
@@ -502,14 +518,10 @@ fn without_loop() -> PyErr {
     PyRuntimeError::new_err("there is no event loop")
 }
 
-fn cancelled(py: Python<'_>) -> PyErr {
-    error_of_asyncio(py, "CancelledError")
-}
-
-fn error_of_asyncio(py: Python<'_>, name: &str) -> PyErr {
+fn error_of_asyncio<'py>(py: Python<'py>, name: &str, arguments: impl PyCallArgs<'py>) -> PyErr {
     match py
         .import("asyncio")
-        .and_then(|asyncio| asyncio.getattr(name)?.call0())
+        .and_then(|asyncio| asyncio.getattr(name)?.call1(arguments))
     {
         Ok(error) => PyErr::from_value(error),
         Err(error) => error,

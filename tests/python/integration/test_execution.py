@@ -346,7 +346,7 @@ COROUTINES = """
     import threading
     import time
 
-    from bustapi import BustAPI, current_app, g, request
+    from bustapi import BustAPI, Response, current_app, g, request, stream_with_context
 
     app = BustAPI(__name__)
     variable = contextvars.ContextVar("variable", default="unset")
@@ -412,6 +412,17 @@ COROUTINES = """
     async def waits():
         await asyncio.sleep(0.6)
         return {}
+
+    @app.get("/body/<int:first>")
+    async def generated(first):
+        # At once, or in a later step of the task.
+        await asyncio.sleep(0.01 * first)
+        name = request.path
+        def parts():
+            time.sleep(0.01)
+            assert request.path == name
+            yield threading.current_thread().name
+        return Response(stream_with_context(parts()))
 """
 
 
@@ -443,6 +454,14 @@ def test_a_coroutine_that_holds_the_loop_is_logged_with_its_line(
         once(served, path)
         served.wait_for("a coroutine has held the event loop")
         served.wait_for("# the line that blocks")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_plain_generator_of_a_coroutine_runs_in_the_pool(tmp_path: Path, threads: int) -> None:
+    with serving(tmp_path, COROUTINES, run=f"threads={threads}") as served:
+        for path in ("/body/0", "/body/1") * 10:
+            answer = served.send(f"GET {path} HTTP/1.0\r\nHost: a\r\n\r\n".encode())
+            assert answer.partition(b"\r\n\r\n")[2].startswith(b"bustapi-pool")
 
 
 def test_a_coroutine_that_waits_is_not_logged(tmp_path: Path) -> None:

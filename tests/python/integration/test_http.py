@@ -116,6 +116,13 @@ APP = """
             raise RuntimeError("in the middle")
         return Response(parts())
 
+    @app.get("/number")
+    def number():
+        def parts():
+            yield "begun"
+            yield 5
+        return Response(parts())
+
     @app.get("/split")
     def split():
         response = Response("x")
@@ -328,11 +335,15 @@ def test_a_generator_is_streamed_in_chunks(served: Served) -> None:
     assert body == "".join(f"{i}," for i in range(1000)).encode()
 
 
-def test_an_error_in_the_middle_of_a_stream_is_visible(served: Served) -> None:
-    answer = served.send(b"GET /breaks HTTP/1.1\r\nHost: a\r\n\r\n")
+@pytest.mark.parametrize("path", ["/breaks", "/number"])
+def test_an_error_in_the_middle_of_a_stream_is_visible(served: Served, path: str) -> None:
+    answer = served.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+    assert b"begun" in answer
+    # A number of zeros is not what `yield 5` means.
+    assert b"\0" not in answer
     assert not answer.endswith(b"0\r\n\r\n")
     with pytest.raises((http.client.IncompleteRead, ConnectionError, http.client.RemoteDisconnected)):
-        get(served, "/breaks")
+        get(served, path)
 
 
 def test_a_large_answer_reaches_a_slow_reader_whole(served: Served) -> None:

@@ -42,6 +42,15 @@ APP = (
     async def whole():
         return {"size": len(request.get_data()), "streamed": request._native.is_streamed}
 
+    @app.post("/refused", stream_body=True)
+    async def refused():
+        assert request.stream is not None
+        return {}
+
+    @app.post("/small", execution="inline")
+    def small():
+        return {"read": request.stream.read(30).decode(), "streamed": request._native.is_streamed}
+
     def length():
         return len(request.get_data())
 
@@ -126,3 +135,12 @@ def test_the_view_runs_before_the_body_is_there(served: Served) -> None:
 @pytest.mark.parametrize("path", ["/whole", "/elsewhere", "/asked-not", "/guarded/count"])
 def test_what_may_need_all_of_the_body_has_it(served: Served, path: str) -> None:
     assert post(served, path, LARGE) == {"size": LARGE, "streamed": False}
+
+
+def test_the_rest_of_an_upload_is_nothing_to_the_next_client(served: Served) -> None:
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", served.port), timeout=20) as client:
+            client.sendall(b"POST /refused HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % LARGE)
+            client.sendall(b"secret" * (LARGE // 6))
+            assert client.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert post(served, "/small", 4) == {"read": "xxxx", "streamed": False}

@@ -585,3 +585,31 @@ def test_an_iterator_of_ones_own(loop: str) -> None:
         with pytest.raises(InvalidStatus):
             join(server, "/refused")
         until(lambda: seen == [1000, "refused"])
+
+
+def test_a_cancellation_keeps_its_message(loop: str) -> None:
+    anyio = pytest.importorskip("anyio")
+    app = BustAPI(__name__)
+
+    @app.websocket("/")
+    async def view(ws: Any) -> None:
+        # The first wait through the task, the second in a step that it does not know of.
+        for _ in range(2):
+            with anyio.move_on_after(0.05) as scope:
+                await ws.receive()
+            await ws.send_json(scope.cancelled_caught)
+            await ws.receive()
+        waiting = asyncio.ensure_future(ws.receive())
+        await asyncio.sleep(0)
+        waiting.cancel("why")
+        try:
+            await waiting
+        except asyncio.CancelledError as error:
+            # 3.9 and 3.10 put another in its place.
+            await ws.send_json(list(error.args) if sys.version_info >= (3, 11) else ["why"])
+
+    with serve(app, loop) as server, join(server) as socket:
+        for _ in range(2):
+            assert json.loads(socket.recv(WAIT)) is True
+            socket.send("go on")
+        assert json.loads(socket.recv(WAIT)) == ["why"]
