@@ -15,7 +15,7 @@ use crate::pace;
 use pyo3::exceptions::{PyOSError, PyRuntimeError, PyValueError};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PySet};
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
 use std::path::Path;
@@ -308,27 +308,29 @@ impl Reactor {
 
     /// Makes the reactor a guest of `event_loop` (asyncio's or uvloop's), on whose thread this is called: it takes
     /// its turns as the loop's reader, and async views run as the loop's tasks. `done` is called on the loop when
-    /// the reactor has finished.
+    /// the reactor has finished. Returns the set of the tasks that run views, of all reactors that use the loop.
     #[pyo3(signature = (event_loop, done = None))]
     fn attach_loop(
         slf: &Bound<'_, Self>,
         event_loop: &Bound<'_, PyAny>,
         done: Option<Py<PyAny>>,
-    ) -> PyResult<()> {
+    ) -> PyResult<Py<PySet>> {
         let py = slf.py();
         let turn = slf.getattr(intern!(py, "_guest_turn"))?;
         let schedule = slf.getattr(intern!(py, "_guest_schedule"))?;
         let this = slf.get();
-        {
+        let tasks = {
             let mut running = lock(&this.running);
             let running = running
                 .as_mut()
                 .ok_or_else(|| PyRuntimeError::new_err("the reactor has finished"))?;
             let host = LoopHost::new(event_loop, schedule.unbind(), Arc::clone(&this.pulse))?;
             let host = Arc::new(host);
+            let tasks = host.tasks.clone_ref(py);
             *lock(&this.host) = Some(Arc::clone(&host));
             running.service.set_host(host);
-        }
+            tasks
+        };
         this.pulse.settle(py, true)?;
         *lock(&this.guest) = Some(Guest {
             event_loop: event_loop.clone().unbind(),
@@ -338,7 +340,8 @@ impl Reactor {
             done,
         });
         event_loop.call_method1(intern!(py, "add_reader"), (this.fd, turn))?;
-        this.schedule(py)
+        this.schedule(py)?;
+        Ok(tasks)
     }
 
     /// Lets async views of this reactor run on another reactor's loop (`host` is that reactor).

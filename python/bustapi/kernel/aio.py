@@ -1,11 +1,14 @@
-"""Run a coroutine function from synchronous code."""
+"""Run a coroutine function from synchronous code, and synchronous code from such a coroutine."""
 
 from __future__ import annotations
 
 import typing as t
 from contextvars import Context, copy_context
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from types import FunctionType
+
+if t.TYPE_CHECKING:
+    from concurrent.futures import Future
 
 _IS_COROUTINE = 0x80  # inspect.CO_COROUTINE
 
@@ -63,30 +66,118 @@ def run_sync(func: t.Callable[..., t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Calla
     def call(*args: t.Any, **kwargs: t.Any) -> t.Any:
         import asyncio  # not needed by an app without async views
 
-        try:
-            asyncio.get_running_loop()
-        except RuntimeError:
-            pass
-        else:
-            raise RuntimeError(
-                "A coroutine cannot be run to its end in the thread of a running event loop: await it instead."
-            )
-        context = copy_context()
-
-        async def run() -> t.Any:
-            nonlocal context
-            try:
-                return await func(*args, **kwargs)
-            finally:
-                context = copy_context()
-
+        _refuse_running_loop()
+        ran = _Run(partial(func, *args, **kwargs))
         loop = _loop_of_another_thread()
-        try:
-            return asyncio.run(run()) if loop is None else _wait_for(loop, run)
-        finally:
-            _adopt(context)
+        if loop is None:
+            return ran.finish(lambda: asyncio.run(ran.run()))
+        return ran.finish(lambda: _start(loop, ran).result())
 
     return update_wrapper(call, func)
+
+
+#: Calls a plain function on the thread that waits, and is awaited for what it returns.
+CallHere = t.Callable[[t.Callable[[], t.Any]], t.Awaitable[t.Any]]
+
+
+def run_with_calls(func: t.Callable[[CallHere], t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Any:
+    """Run a coroutine to its end as `run_sync` does; meanwhile this thread calls what the coroutine has it call.
+
+    Both are in the same context one after the other: what one of them sets, the other sees from then on.
+
+    Args:
+        func: Makes the coroutine, with what it has functions called by. Elsewhere than on the server's loop it runs on
+            another thread too, since a function may want to run a coroutine in its turn.
+    """
+    from queue import SimpleQueue
+
+    _refuse_running_loop()
+    calls: SimpleQueue[t.Callable[[], None] | None] = SimpleQueue()
+
+    async def call_here(function: t.Callable[[], t.Any]) -> t.Any:
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        called = loop.create_future()
+        context = copy_context()
+
+        def call() -> None:
+            value, error = None, None
+            try:
+                value = context.run(function)
+            except BaseException as raised:
+                error = raised
+            loop.call_soon_threadsafe(tell, value, error)
+
+        def tell(value: t.Any, error: BaseException | None) -> None:
+            # The coroutine may have been cancelled meanwhile.
+            if not called.done():
+                called.set_result((value, error))
+
+        calls.put(call)
+        value, error = await called
+        _adopt(context)
+        if error is not None:
+            raise error
+        return value
+
+    ran = _Run(partial(func, call_here))
+    loop = _loop_of_another_thread()
+
+    def serve() -> t.Any:
+        future = _start_apart(ran) if loop is None else _start(loop, ran)
+        future.add_done_callback(lambda _: calls.put(None))
+        while (call := calls.get()) is not None:
+            call()
+        return future.result()
+
+    return ran.finish(serve)
+
+
+class _Run:
+    """A coroutine that is run on behalf of a thread, in a copy of whose context.
+
+    Args:
+        begin: Makes it.
+    """
+
+    def __init__(self, begin: t.Callable[[], t.Coroutine[t.Any, t.Any, t.Any]]) -> None:
+        self._begin = begin
+        self._context: Context | None = None
+        self._error: BaseException | None = None
+
+    async def run(self) -> t.Any:
+        try:
+            return await self._begin()
+        except (SystemExit, KeyboardInterrupt) as error:
+            # They would end the loop, and with it all that it serves; meant is whoever waits here.
+            self._error = error
+            return None
+        finally:
+            self._context = copy_context()
+
+    def finish(self, wait: t.Callable[[], t.Any]) -> t.Any:
+        """Wait for it; its variables are then the caller's."""
+        try:
+            value = wait()
+        finally:
+            if self._context is not None:
+                _adopt(self._context)
+        if self._error is not None:
+            raise self._error
+        return value
+
+
+def _refuse_running_loop() -> None:
+    import asyncio
+
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    raise RuntimeError(
+        "A coroutine cannot be run to its end in the thread of a running event loop: await it instead."
+    )
 
 
 def _loop_of_another_thread() -> t.Any:
@@ -96,8 +187,8 @@ def _loop_of_another_thread() -> t.Any:
     return None if is_host() else serving_loop()
 
 
-def _wait_for(loop: t.Any, run: t.Callable[[], t.Coroutine[t.Any, t.Any, t.Any]]) -> t.Any:
-    """Run a coroutine on another thread's loop in this thread's context, and wait for it."""
+def _start(loop: t.Any, ran: _Run) -> Future[t.Any]:
+    """Run a coroutine on another thread's loop, in this thread's context."""
     from concurrent.futures import Future
 
     future: Future[t.Any] = Future()
@@ -105,7 +196,7 @@ def _wait_for(loop: t.Any, run: t.Callable[[], t.Coroutine[t.Any, t.Any, t.Any]]
 
     def begin() -> None:
         # Entered here: a task takes a copy of the current context.
-        task = context.run(loop.create_task, run())
+        task = context.run(loop.create_task, ran.run())
         task.add_done_callback(finish)
 
     def finish(task: t.Any) -> None:
@@ -118,7 +209,28 @@ def _wait_for(loop: t.Any, run: t.Callable[[], t.Coroutine[t.Any, t.Any, t.Any]]
             future.set_result(task.result())
 
     loop.call_soon_threadsafe(begin)
-    return future.result()
+    return future
+
+
+def _start_apart(ran: _Run) -> Future[t.Any]:
+    """Run a coroutine on a loop and a thread of its own, in this thread's context."""
+    import asyncio
+    import threading
+    from concurrent.futures import Future
+
+    future: Future[t.Any] = Future()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            value = context.run(asyncio.run, ran.run())
+        except BaseException as error:
+            future.set_exception(error)
+        else:
+            future.set_result(value)
+
+    threading.Thread(target=run, name="bustapi-coroutine", daemon=True).start()
+    return future
 
 
 def _adopt(context: Context) -> None:

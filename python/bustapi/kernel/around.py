@@ -7,25 +7,48 @@ of it, the view in the end, with the arguments of the URL; keyword arguments giv
 from __future__ import annotations
 
 import typing as t
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from inspect import isawaitable
 
-from .aio import is_coroutine_function
+from .aio import CallHere, is_coroutine_function, run_with_calls
 
 
 def compose(view: t.Callable[..., t.Any], around: t.Sequence[t.Callable[..., t.Any]]) -> t.Any:
-    """Return a view with functions around it; a coroutine function if any part of it is one.
+    """Return a view with functions around it; a coroutine function if the view is one.
+
+    A plain view may block, which the thread of an event loop must not: whatever is around it, it is called on the
+    thread that calls the whole, and coroutine functions around it run on the loop meanwhile. Who has no thread to spare,
+    because it is a task itself, calls what `in_task` gives.
 
     Args:
         view: The view.
         around: The functions, outermost first.
     """
+    if not around:
+        return view
+    if is_coroutine_function(view):
+        return _joined(view, around, _join_async)
+    if not any(map(is_coroutine_function, around)):
+        return _joined(view, around, _join)
+    whole = _joined(view, around, _join_apart)
+    whole._in_task = _joined(view, around, _join_async)
+    return whole
+
+
+def in_task(whole: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+    """Return a view with functions around it as a task calls it, on the loop's thread.
+
+    Args:
+        whole: What `compose` returned.
+    """
+    return getattr(whole, "_in_task", whole)
+
+
+def _joined(view: t.Callable[..., t.Any], around: t.Sequence[t.Callable[..., t.Any]], join: t.Any) -> t.Any:
     whole = view
-    any_async = is_coroutine_function(view) or any(map(is_coroutine_function, around))
-    join = _join_async if any_async else _join
     for function in reversed(around):
         whole = join(function, whole)
-    return update_wrapper(whole, view) if around else view
+    return update_wrapper(whole, view)
 
 
 def _join(outer: t.Callable[..., t.Any], inner: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
@@ -47,5 +70,22 @@ def _join_async(outer: t.Callable[..., t.Any], inner: t.Callable[..., t.Any]) ->
         # A plain function around passes the awaitable on.
         value = outer(call_next)
         return await value if isawaitable(value) else value
+
+    return joined
+
+
+def _join_apart(outer: t.Callable[..., t.Any], inner: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+    if not is_coroutine_function(outer):
+        return _join(outer, inner)
+
+    def joined(**values: t.Any) -> t.Any:
+        async def run(call_here: CallHere) -> t.Any:
+            async def call_next(**changed: t.Any) -> t.Any:
+                value = await call_here(partial(inner, **{**values, **changed}))
+                return await value if isawaitable(value) else value
+
+            return await outer(call_next)
+
+        return run_with_calls(run)
 
     return joined

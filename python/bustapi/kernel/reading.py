@@ -1,4 +1,4 @@
-"""What a view's own code reads of its request: whether a long body may come while the view runs.
+"""What a view's own code says of it: whether a long body may come while it runs, and what it asks for.
 
 A plain view on a thread can wait for whatever it asks of the body. A coroutine cannot, unless it awaits: `request.json`
 of a body that is still on its way would be an error there. So a body is not held back from a coroutine function that
@@ -28,10 +28,26 @@ def reads_stream(view: t.Any, request: t.Any) -> bool:
         view: A function, a method, a partial of one, or a view made of a class (`view_class`).
         request: The object that views know as `request`.
     """
-    names: set[str] = set()
+    found: set[str] = set()
     for function in _functions(view):
-        names.update(_attributes(function.__code__, _namespace(function), request))
-    return "stream" in names and not names & _WHOLE
+        found.update(_attributes(function.__code__, _namespace(function), request))
+    return "stream" in found and not found & _WHOLE
+
+
+def names(function: t.Any, name: str) -> bool:
+    """Tell whether a function's own code, or that of its decorators, names something.
+
+    Args:
+        function: What `reads_stream` takes.
+        name: A global name or an attribute.
+    """
+    return any(_names(layer.__code__, name) for layer in _functions(function))
+
+
+def _names(code: CodeType, name: str) -> bool:
+    return name in code.co_names or any(
+        _names(constant, name) for constant in code.co_consts if isinstance(constant, CodeType)
+    )
 
 
 def _functions(view: t.Any) -> Iterator[FunctionType]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from functools import update_wrapper
 
-from .aio import is_coroutine_function
+from .aio import is_coroutine_function, wraps_coroutine
 
 if t.TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
@@ -74,7 +74,9 @@ class SocketView:
         self.view = view
         self.origins = None if origins is None else _origins(origins)
         self.subprotocols = (subprotocols,) if isinstance(subprotocols, str) else tuple(subprotocols)
-        self.is_async = is_coroutine_function(view)
+        self.is_async = is_coroutine_function(view) or is_coroutine_function(type(view).__call__)
+        #: A plain function, as `functools.wraps` marks it, around a coroutine function: that is who gets the socket.
+        self.wraps_async = not self.is_async and wraps_coroutine(view)
 
     def __call__(self, *args: t.Any, **kwargs: t.Any) -> t.Any:
         """Refuse: the view needs a socket, which a WSGI server does not give.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,8 @@ from ..kernel import loops
 from .errors import ServeError, SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Coroutine
+
     from bustapi._core import Reactor
 
     from .host import ThreadHost
@@ -42,7 +45,7 @@ async def attend(reactor: Reactor, host: ThreadHost, *, first: bool = True) -> N
             begun, entered = await host.begin_life_on_another_loop(reactor)
         if not begun:
             return
-        reactor.attach_loop(loop, over.set)
+        views = reactor.attach_loop(loop, over.set)
         if first:
             host.start(hosted=True)
             while host.starts_elsewhere():
@@ -55,6 +58,9 @@ async def attend(reactor: Reactor, host: ThreadHost, *, first: bool = True) -> N
         # Their async views are this loop's tasks, and what threads of the pool wait for.
         while first and host.others_serve():
             await asyncio.sleep(TICK)
+        # A view whose client has gone may have something to put away: it has the grace, as those that are waited for.
+        if views and host.left > 0:
+            await asyncio.wait(set(views), timeout=host.left)
     finally:
         if first:
             await host.end_life_on_loop()
@@ -107,7 +113,7 @@ def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str, *, first: bool = 
     loop = new_loop(kind)
     try:
         asyncio.set_event_loop(loop)
-        loop.run_until_complete(attend(reactor, host, first=first))
+        _run(loop, attend(reactor, host, first=first))
     finally:
         try:
             _cancel_tasks(loop)
@@ -117,6 +123,24 @@ def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str, *, first: bool = 
         finally:
             asyncio.set_event_loop(None)
             loop.close()
+
+
+def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine to its end, whatever else ends on its loop.
+
+    A task that ends with `SystemExit` or `KeyboardInterrupt` ends the loop too, wherever it comes from: a view, a hook,
+    a task that one of them made. Here a loop serves others as well; who waits for that task is told by the task.
+    """
+    task = loop.create_task(coroutine)
+    while True:
+        try:
+            return loop.run_until_complete(task)
+        except (SystemExit, KeyboardInterrupt) as error:
+            if task.done():
+                raise
+            logging.getLogger("bustapi").error(
+                "a task ended with %r; the server goes on", error, exc_info=error
+            )
 
 
 def new_loop(kind: str) -> asyncio.AbstractEventLoop:

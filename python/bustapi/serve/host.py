@@ -217,7 +217,7 @@ class ThreadHost:
             self._lives = False
             self._held_by = "what the application runs at its end"
             # No longer than the grace: what is to run at the end has the slack behind it, before the process is ended.
-            await self._life.stop((self._deadline or 0.0) - time.monotonic(), blocking=blocking)
+            await self._life.stop(self.left, blocking=blocking)
 
     def _end_life(self) -> None:
         if self._lives:
@@ -345,6 +345,11 @@ class ThreadHost:
     def grace(self) -> float:
         """Seconds that open requests may take after a stop signal."""
         return self._settings.grace
+
+    @property
+    def left(self) -> float:
+        """Seconds until the grace of a drain is over; none are left where there is no drain."""
+        return max(0.0, (self._deadline or 0.0) - time.monotonic())
 
     def _reactor(self, listeners: list[Listener]) -> Reactor:
         from bustapi._core import Reactor

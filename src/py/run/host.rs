@@ -40,7 +40,7 @@ pub struct LoopHost {
     get_running: Py<PyAny>,
     set_running: Py<PyAny>,
     /// Tasks under way: the loop itself keeps weak references only.
-    pub(super) tasks: Py<PySet>,
+    pub(in crate::py) tasks: Py<PySet>,
     /// Schedules one turn of the reactor that is this loop's guest.
     schedule: Py<PyAny>,
     pub(super) eager: Eager,

@@ -442,3 +442,74 @@ def test_a_start_that_fails_on_another_loop_ends_the_server(tmp_path: Path) -> N
     # What had begun was ended.
     assert len(said(served, "enter")) == len(said(served, "leave")) == 2
     assert "BustAPI 0" not in served.log()
+
+
+RECEIVERS = """
+    from bustapi import BustAPI, after_this_request, got_request_exception
+    from bustapi.flask.signals import appcontext_pushed
+
+    app = BustAPI(__name__)
+    heard = []
+
+    def listen(name):
+        async def receiver(sender, **said):
+            heard.append(name)
+        return receiver
+
+    failed, pushed = listen("failed"), listen("pushed")
+
+    @app.get("/listen")
+    async def listening():
+        got_request_exception.connect(failed, app)
+        appcontext_pushed.connect(pushed, app)
+        return {}
+
+    @app.get("/heard")
+    def told():
+        return heard
+
+    @app.get("/plain")
+    async def plain():
+        return {}
+
+    @app.get("/fails")
+    async def fails():
+        raise LookupError("for the receiver")
+
+    @app.errorhandler(500)
+    def answer(error):
+        return "my own page", 500
+
+    @app.get("/after")
+    async def after():
+        @after_this_request
+        async def function(response):
+            response.headers["X-After"] = "yes"
+            return response
+        return {}
+
+    @app.get("/after-missing")
+    async def missing():
+        raise KeyError
+
+    @app.errorhandler(KeyError)
+    def handler(error):
+        @after_this_request
+        async def function(response):
+            response.headers["X-After"] = "yes"
+            return response
+        return {}
+"""
+
+
+def test_coroutine_functions_that_an_async_view_leaves_behind_are_awaited(tmp_path: Path) -> None:
+    with serving(tmp_path, RECEIVERS) as served:
+        for path in ("/after", "/after-missing"):
+            status, _, headers = ask(served, path)
+            assert (status, headers.get("X-After")) == (200, "yes")
+        # Before anybody listens, and as soon as somebody does.
+        assert ask(served, "/fails")[:2] == (500, "my own page")
+        assert ask(served, "/listen")[0] == 200
+        assert ask(served, "/fails")[:2] == (500, "my own page")
+        assert ask(served, "/plain")[0] == 200
+        assert ask(served, "/heard")[1] == ["pushed", "failed", "pushed", "pushed"]

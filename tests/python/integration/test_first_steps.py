@@ -6,6 +6,7 @@ import http.client
 import json
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,74 @@ def test_what_a_first_step_raises_is_an_answer(served: Served) -> None:
     # An eager start that ends the program drops Python's own task, with what it raised.
     told = log.count("exception was never retrieved")
     assert told <= (1 if sys.version_info >= (3, 12) else 0)
+
+
+EXITS = """
+    import asyncio
+
+    from bustapi import Blueprint, BustAPI, Response, request
+
+    app = BustAPI(__name__)
+
+    @app.get("/later")
+    async def later():
+        await asyncio.sleep(0)
+        raise SystemExit(3)
+
+    @app.get("/elsewhere")
+    async def elsewhere():
+        async def other():
+            raise KeyboardInterrupt
+        task = asyncio.ensure_future(other())
+        await asyncio.wait({task})
+        return {"raised": repr(task.exception())}
+
+    hooked = Blueprint("hooked", __name__, url_prefix="/hooked")
+
+    @hooked.after_request
+    async def exits(response):
+        await asyncio.sleep(0)
+        raise SystemExit(3)
+
+    @hooked.get("/plain")
+    def plain():
+        return {}
+
+    @hooked.get("/async")
+    async def awaited():
+        return {}
+
+    app.register_blueprint(hooked)
+
+    @app.get("/body")
+    async def body():
+        async def parts():
+            yield "begun"
+            await asyncio.sleep(0)
+            raise SystemExit(3)
+        return Response(parts())
+
+    @app.get("/slow")
+    async def slow():
+        await asyncio.sleep(0.5)
+        return {"slow": True}
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_no_step_of_a_task_ends_the_server(tmp_path: Path, loop: str, threads: int) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    with serving(tmp_path, EXITS, run=f"loop={loop!r}, threads={threads}") as served:
+        with ThreadPoolExecutor(1) as clients:
+            beside = clients.submit(get, served, "/slow")
+            for path in ("/later", "/hooked/plain", "/hooked/async"):
+                assert get(served, path) == 500
+            assert get(served, "/elsewhere") == {"raised": "KeyboardInterrupt()"}
+            assert not served.send(b"GET /body HTTP/1.1\r\nHost: a\r\n\r\n").endswith(b"0\r\n\r\n")
+            assert beside.result(20) == {"slow": True}
+        assert served.stop() == 0
 
 
 def test_tasks_of_the_application_begin_as_ever(served: Served) -> None:

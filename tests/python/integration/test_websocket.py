@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import json
 import threading
 import time
 from collections.abc import Iterator
 from socket import SHUT_RDWR
 
+import httpx
 import pytest
 import websockets
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from bustapi import Blueprint, BustAPI, WebSocketDisconnect, abort, g, request, session
+from bustapi import Blueprint, BustAPI, WebSocketDisconnect, abort, current_app, g, request, session
 from bustapi.testing import LiveServer
 
 WAIT = 10.0
@@ -636,3 +638,106 @@ def test_nothing_is_left_of_sockets_that_ended(app):
         until(lambda: len(app.ended) == 20)
         until(lambda: alive() == 0)
     assert websockets.__version__
+
+
+def test_a_plain_function_around_a_coroutine_function(app, caplog):
+    def guarded(view):
+        @functools.wraps(view)
+        def inner(*args, **values):
+            if "deny" in request.args:
+                abort(401)
+            return view(*args, **values)
+
+        return inner
+
+    def ensured(view):
+        @functools.wraps(view)
+        def inner(*args, **values):
+            return current_app.ensure_sync(view)(*args, **values)
+
+        return inner
+
+    def unmarked(view):
+        return lambda ws: view(ws)
+
+    class Instance:
+        async def __call__(self, ws):
+            await echo_one(ws)
+
+    async def echo_one(ws):
+        await ws.accept()
+        await ws.send(f"{await ws.receive()} {request.path}")
+
+    app.websocket("/guarded", endpoint="guarded")(guarded(echo_one))
+    app.websocket("/ensured", endpoint="ensured")(ensured(echo_one))
+    app.websocket("/instance", endpoint="instance")(Instance())
+    app.websocket("/unmarked", endpoint="unmarked")(unmarked(echo_one))
+    with LiveServer(app) as server:
+        for path in ("/guarded", "/ensured", "/instance"):
+            with opened(server, path) as socket:
+                socket.send("a")
+                assert socket.recv(WAIT) == f"a {path}"
+                with pytest.raises(ConnectionClosed):
+                    socket.recv(WAIT)
+                assert socket.close_code == 1000
+        assert refused(server, "/guarded?deny").response.status_code == 401
+        assert refused(server, "/unmarked").response.status_code == 500
+    assert "functools.wraps" in caplog.text
+
+
+def test_async_functions_around_views_stand_around_plain_sockets(app):
+    @app.middleware
+    async def around(call_next):
+        await asyncio.sleep(0)
+        return await call_next()
+
+    @app.websocket("/plain-echo")
+    def plain_echo(ws):
+        for message in ws:
+            ws.send(message)
+
+    @app.websocket("/denied")
+    def denied(ws):
+        abort(401)
+
+    @app.get("/plain")
+    async def plain():
+        return "plain"
+
+    with (
+        LiveServer(app) as server,
+        opened(server, "/plain-echo") as first,
+        opened(server, "/plain-echo") as second,
+    ):
+        for socket in (first, second, first):
+            socket.send("a")
+            assert socket.recv(WAIT) == "a"
+        assert httpx.get(f"http://127.0.0.1:{server.port}/plain", timeout=WAIT).text == "plain"
+        assert refused(server, "/denied").response.status_code == 401
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_a_view_may_put_things_away_while_the_server_stops(app, leaves):
+    seen = []
+
+    @app.websocket("/")
+    async def view(ws):
+        await ws.accept()
+        await ws.send("here")
+        try:
+            await ws.receive()
+        except WebSocketDisconnect:
+            seen.append("told")
+        finally:
+            await asyncio.sleep(0.4)
+            seen.append("put away")
+
+    with LiveServer(app, grace=5) as server:
+        with opened(server, "/") as socket:
+            assert socket.recv(WAIT) == "here"
+            if not leaves:
+                server.stop(drain=True)
+        if leaves:
+            until(lambda: "told" in seen)
+            server.stop(drain=True)
+    assert seen == ["told", "put away"]

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextvars
+import functools
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from bustapi import Blueprint, BustAPI, abort, g, request
+from bustapi import Blueprint, BustAPI, abort, current_app, g, request
+from bustapi.flask.views import MethodView
 from bustapi.testing import TestClient
 
 DOORS = pytest.mark.parametrize("served", [False, True])
@@ -128,3 +134,66 @@ def test_a_late_one_counts_from_the_next_request_on() -> None:
         assert client.get("/1").json == {"trace": ["late", "app 1", "app 2", "other"]}
         app.middleware_funcs.clear()
         assert client.get("/1").json == {"trace": ["other"]}
+
+
+@DOORS
+def test_a_plain_view_in_an_async_one_runs_where_it_may_block(served: bool) -> None:
+    app = BustAPI("around")
+    variable: contextvars.ContextVar[list[str]] = contextvars.ContextVar("variable")
+    meeting = threading.Barrier(2)
+
+    def guarded(view: Any) -> Any:
+        @functools.wraps(view)
+        def inner(**values: Any) -> Any:
+            return current_app.ensure_sync(view)(**values)
+
+        return inner
+
+    @app.middleware
+    async def around(call_next: Any) -> Any:
+        variable.set(["around"])
+        await asyncio.sleep(0)
+        try:
+            value = await call_next(name="changed") if "change" in request.args else await call_next()
+        except ZeroDivisionError:
+            value = {"failed": True}
+        value["seen"] = variable.get()
+        return value
+
+    @app.get("/plain/<name>")
+    def plain(name: str) -> Any:
+        with pytest.raises(RuntimeError):
+            asyncio.get_running_loop()
+        variable.set([*variable.get(), name])
+        if name == "divides":
+            raise ZeroDivisionError
+        return {"ran": asyncio.run(asyncio.sleep(0, "a loop of its own"))}
+
+    @app.get("/meets")
+    def meets() -> Any:
+        meeting.wait(10)
+        return {}
+
+    @app.get("/guarded")
+    @guarded
+    async def wrapped() -> Any:
+        await asyncio.sleep(0)
+        return {"path": request.path}
+
+    class Methods(MethodView):
+        async def get(self) -> Any:
+            await asyncio.sleep(0)
+            return {"path": request.path}
+
+    app.add_url_rule("/class", view_func=Methods.as_view("class"))
+    with TestClient(app, served=served) as client:
+        seen = {"ran": "a loop of its own", "seen": ["around", "x"]}
+        assert client.get("/plain/x").json == seen
+        assert client.get("/plain/x?change").json == {**seen, "seen": ["around", "changed"]}
+        assert client.get("/plain/divides").json == {"failed": True, "seen": ["around", "divides"]}
+        for path in ("/guarded", "/class"):
+            assert client.get(path).json == {"path": path, "seen": ["around"]}
+        if served:
+            with ThreadPoolExecutor(2) as clients:
+                both = [clients.submit(client.get, "/meets") for _ in range(2)]
+                assert [one.result(20).json for one in both] == [{"seen": ["around"]}] * 2

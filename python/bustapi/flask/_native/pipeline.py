@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
+from ...kernel.around import in_task
 from ...kernel.plan import Rendered
 from ...werkzeug.exceptions import BadRequestKeyError, GatewayTimeout, InternalServerError
 from ...werkzeug.routing import RoutingException
@@ -141,11 +142,26 @@ def end_request(app: Flask, state: RequestState, error: BaseException | None) ->
 
 def _enter(app: Flask, state: RequestState) -> NativeRequestContext:
     """Do what pushing the contexts does: signal, session, routing."""
-    app_context = state.app_context
-    context: NativeRequestContext = state.request_context
+    context = _make_contexts(state)
     if appcontext_pushed.receivers:
         appcontext_pushed.send(app, _async_wrapper=app.ensure_sync)
+    return _open(app, state, context)
+
+
+async def _enter_async(app: Flask, state: RequestState) -> NativeRequestContext:
+    context = _make_contexts(state)
+    await _send(appcontext_pushed, app)
+    return _open(app, state, context)
+
+
+def _make_contexts(state: RequestState) -> NativeRequestContext:
+    app_context = state.app_context
+    context: NativeRequestContext = state.request_context
     assert app_context is not None
+    return context
+
+
+def _open(app: Flask, state: RequestState, context: NativeRequestContext) -> NativeRequestContext:
     if not is_opened_late(app.session_interface):
         context._session  # noqa: B018  (a session interface of the application's own may look at every request)
     # The adapter is what notices a host that is not trusted.
@@ -164,7 +180,7 @@ async def full_dispatch_async(app: Flask, state: RequestState) -> Rendered:
     failure: BaseException | None = None
     try:
         try:
-            response = await respond_async(app, _enter(app, state), state)
+            response = await respond_async(app, await _enter_async(app, state), state)
         except Exception as error:
             failure = error
             response = await handle_exception_async(app, state.request_context, error)
@@ -257,7 +273,7 @@ async def _dispatch(app: Flask, request: Request) -> t.Any:
     rule: t.Any = request.url_rule
     if request.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
         return app.make_default_options_response()
-    return await _call(app._whole_view(rule.endpoint), **(request.view_args or {}))
+    return await _call(in_task(app._whole_view(rule.endpoint)), **(request.view_args or {}))
 
 
 async def _finalize(

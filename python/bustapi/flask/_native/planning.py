@@ -7,7 +7,7 @@ import typing as t
 
 from ...kernel.aio import is_coroutine_function, wraps_coroutine
 from ...kernel.plan import JsonStyle, Mode, SessionReader, Spec, Table
-from ...kernel.reading import reads_stream
+from ...kernel.reading import names, reads_stream
 from ...kernel.websocket import SocketView
 from ...werkzeug.datastructures import Headers
 from ...werkzeug.middleware.proxy_fix import ProxyFix
@@ -116,7 +116,10 @@ def table(app: Flask) -> Table:
         host_matching=by_host or believed is not None,
         watch=list(_watched(app, reader)),
         receivers=[
-            *(t.cast("dict[t.Any, t.Any]", signal.receivers) for signal in _SIGNALS),
+            *(
+                t.cast("dict[t.Any, t.Any]", signal.receivers)
+                for signal in (*_SIGNALS, signals.got_request_exception)
+            ),
             # Shared by applications, so that no application's counter can be told of what is assigned to it.
             *([vars(interface)] if hasattr(interface, "__dict__") else ()),
         ],
@@ -181,6 +184,9 @@ def _describe(app: Flask, rule: t.Any) -> Spec:
     hooks = (*before, *after, *teardown, *app.teardown_appcontext_funcs)
 
     is_async = is_coroutine_function(view)
+    if not is_async and any(map(is_coroutine_function, app._functions_around(rule.endpoint))):
+        # They run on the loop, and what they are around where it is called: that must be another thread.
+        return Spec(view, "pool", bare=False, hooks_only=False, automatic_options=automatic)
     if (
         not is_async
         and any(map(is_coroutine_function, hooks))
@@ -195,6 +201,9 @@ def _describe(app: Flask, rule: t.Any) -> Spec:
                 and _is_simple(app, rule)
                 and _makes_plain_responses(app)
                 and not any(map(is_coroutine_function, _handlers(app)))
+                # A coroutine function of these has to be awaited as well.
+                and not signals.got_request_exception.receivers
+                and not any(names(function, "after_this_request") for function in (view, *_handlers(app)))
             )
             return Spec(view, "task", bare=alone and is_async, hooks_only=False, automatic_options=automatic)
         # A replaced step is a plain function, which can only wait for the coroutine: not on a reactor's thread.

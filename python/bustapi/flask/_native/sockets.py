@@ -11,7 +11,8 @@ import sys
 import typing as t
 from functools import partial
 
-from ...kernel.around import compose
+from ...kernel.aio import run_sync
+from ...kernel.around import compose, in_task
 from ...kernel.websocket import (
     GOING_AWAY,
     INTERNAL,
@@ -30,6 +31,7 @@ from .answer import render
 from .pipeline import (
     _end,
     _enter,
+    _enter_async,
     _finalize,
     _handle_user_exception,
     _is_awaitable,
@@ -75,14 +77,18 @@ def match_socket(app: Flask, state: RequestState) -> t.Any:
 
 
 def socket_dispatch(app: Flask, state: RequestState, socket: Socket) -> Rendered:
-    """Run a WebSocket whose view is a plain function, on the calling thread."""
+    """Run a WebSocket whose view is a plain function, on the calling thread.
+
+    One that is around a coroutine function waits here for the coroutine, which runs on the event loop.
+    """
     failure: BaseException | None = None
-    ws: SyncWebSocket | None = None
+    ws: WebSocket | SyncWebSocket | None = None
     try:
         try:
             context = _enter(app, state)
             view = t.cast("SocketView", app.view_functions[_endpoint(context)])
-            ws = SyncWebSocket(socket, **_parts(app, context, view))
+            kind = WebSocket if view.wraps_async else SyncWebSocket
+            ws = kind(socket, **_parts(app, context, view))
             try:
                 if not app._got_first_request:
                     app._got_first_request = True
@@ -92,6 +98,8 @@ def socket_dispatch(app: Flask, state: RequestState, socket: Socket) -> Rendered
                 value = app.preprocess_request()
                 if value is None:
                     value = _start(app, context, view, ws)
+                    if _is_awaitable(value):
+                        value = _wait_for(value, view)
             except Exception as error:
                 if ws.accepted:
                     failure = _close_for(ws, error)
@@ -100,7 +108,7 @@ def socket_dispatch(app: Flask, state: RequestState, socket: Socket) -> Rendered
                     return _ACCEPTED
                 value = app.handle_user_exception(error)
             if ws.accepted:
-                ws.close(NORMAL)
+                ws._close(NORMAL, "")
                 return _ACCEPTED
             response = app.finalize_request(_refusal(value))
         except Exception as error:
@@ -112,7 +120,7 @@ def socket_dispatch(app: Flask, state: RequestState, socket: Socket) -> Rendered
         raise
     finally:
         if ws is not None and ws.accepted:
-            ws.close(INTERNAL)
+            ws._close(INTERNAL, "")
         if failure is not None and app.should_ignore_error(failure):
             failure = None
         end_request(app, state, failure)
@@ -124,7 +132,7 @@ async def socket_dispatch_async(app: Flask, state: RequestState, socket: Socket)
     ws: WebSocket | None = None
     try:
         try:
-            context = _enter(app, state)
+            context = await _enter_async(app, state)
             request = context.request
             view = t.cast("SocketView", app.view_functions[_endpoint(context)])
             ws = WebSocket(socket, **_parts(app, context, view))
@@ -186,7 +194,29 @@ def _start(app: Flask, context: NativeRequestContext, view: SocketView, ws: t.An
     around = app._functions_around(_endpoint(context))
     if not around:
         return view.view(ws, **values)
-    return compose(partial(view.view, ws), around)(**values)
+    whole = compose(partial(view.view, ws), around)
+    return (in_task(whole) if view.is_async else whole)(**values)
+
+
+def _wait_for(value: t.Any, view: SocketView) -> t.Any:
+    """Run what a plain function around a coroutine function returned.
+
+    Raises:
+        TypeError: Nothing says that the function is around one, so that the view has the socket of a plain one.
+    """
+    if view.wraps_async:
+
+        async def run() -> t.Any:
+            return await value
+
+        return run_sync(run)()
+    if hasattr(value, "close"):
+        value.close()
+    name = getattr(view.view, "__name__", repr(view.view))
+    raise TypeError(
+        f"the WebSocket view {name!r} returned a coroutine, but is a plain function; a decorator around an"
+        " `async def` view has to be marked with functools.wraps"
+    )
 
 
 def _session_fields(app: Flask, context: NativeRequestContext) -> list[tuple[str, str]]:
