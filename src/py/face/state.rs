@@ -125,6 +125,14 @@ impl RequestState {
         self.made.request_context.is_some()
     }
 
+    /// What is to be done at its end was done.
+    pub fn forget_request_context(slf: &Bound<'_, Self>) {
+        let made = slf
+            .try_borrow_mut()
+            .map(|mut this| this.made.request_context.take());
+        drop(made);
+    }
+
     /// Whether a context was made, which has to be left.
     pub fn has_contexts(&self) -> bool {
         self.made.request_context.is_some() || self.made.app_context.is_some()

@@ -61,7 +61,7 @@ pub fn run_bare(
         Ok(()) => None,
         Err(failed) => answer(py, app, state, failed, reply),
     };
-    end(py, app, state, unhandled);
+    end(py, app, state, unhandled, reply);
 }
 
 /// A static file, from the folder or through the view.
@@ -225,11 +225,15 @@ fn run_hooks(
     {
         for function in teardown {
             if let Err(error) = function.bind(py).call1((&unhandled,)) {
-                log(py, app, state, error);
+                // The rest of them is not called, as the pipeline has it.
+                answer_failed_end(py, app, state, error, reply);
+                break;
             }
         }
+        // One that was made since, by what they did or by the log, would run them again.
+        RequestState::forget_request_context(state);
     }
-    end(py, app, state, unhandled);
+    end(py, app, state, unhandled, reply);
 }
 
 fn hooked_response<'py>(
@@ -356,20 +360,35 @@ pub fn answer(
     }
 }
 
-/// The request is over for the application: leaves the contexts that were made.
+/// The request is over for the application: leaves the contexts that were made. An error there is the answer.
 pub fn end(
     py: Python<'_>,
     app: &App,
     state: &Bound<'_, RequestState>,
     unhandled: Option<Py<PyAny>>,
+    reply: &mut Reply,
 ) {
     if state.try_borrow().is_ok_and(|state| !state.has_contexts()) {
         return;
     }
     let left = app.call(intern!(py, "end_request"), (&app.object, state, unhandled));
     if let Err(error) = left {
-        log(py, app, state, error);
+        answer_failed_end(py, app, state, error, reply);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn answer_failed_end(
+    py: Python<'_>,
+    app: &App,
+    state: &Bound<'_, RequestState>,
+    error: PyErr,
+    reply: &mut Reply,
+) {
+    log(py, app, state, error);
+    super::open::discard(py, reply);
+    internal_error(reply);
 }
 
 /// The answer of last resort: no internals.

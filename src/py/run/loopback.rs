@@ -111,7 +111,7 @@ impl Loopback {
             Err(error) => {
                 let failed = Failed::InView(error);
                 let unhandled = invoke::answer(py, &app, &state, failed, &mut reply);
-                invoke::end(py, &app, &state, unhandled);
+                invoke::end(py, &app, &state, unhandled, &mut reply);
             }
         }
         if let Some(finish) = finish {

@@ -206,7 +206,7 @@ impl PyService {
                     // A converter of the application, or the description of a rule.
                     let failed = Failed::InView(error);
                     let unhandled = invoke::answer(py, &app, &state, failed, &mut self.reply);
-                    invoke::end(py, &app, &state, unhandled);
+                    invoke::end(py, &app, &state, unhandled, &mut self.reply);
                     (None, true)
                 }
             }

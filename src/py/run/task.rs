@@ -114,7 +114,7 @@ pub fn start(
             let _entered = start.context.enter(py)?;
             let failed = Failed::InView(error);
             let unhandled = invoke::answer(py, &start.app, &state, failed, reply);
-            invoke::end(py, &start.app, &state, unhandled);
+            invoke::end(py, &start.app, &state, unhandled, reply);
             return Ok(Started::Done);
         }
     };
@@ -257,7 +257,7 @@ fn finish(
         Some(failed) => invoke::answer(py, app, state, failed, reply),
         None => None,
     };
-    invoke::end(py, app, state, unhandled);
+    invoke::end(py, app, state, unhandled, reply);
 }
 
 fn is_over(

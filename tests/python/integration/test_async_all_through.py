@@ -513,3 +513,49 @@ def test_coroutine_functions_that_an_async_view_leaves_behind_are_awaited(tmp_pa
         assert ask(served, "/fails")[:2] == (500, "my own page")
         assert ask(served, "/plain")[0] == 200
         assert ask(served, "/heard")[1] == ["pushed", "failed", "pushed", "pushed"]
+
+
+TEARDOWN = """
+    from bustapi import BustAPI, request, session
+
+    app = BustAPI(__name__)
+    app.secret_key = "a key"
+    ran = []
+
+    @app.get("/auto")
+    def auto():
+        return {}
+
+    @app.get("/pool", execution="pool")
+    def pool():
+        return {}
+
+    @app.get("/inline", execution="inline")
+    def inline():
+        return {}
+
+    @app.get("/async")
+    async def awaited():
+        return {}
+
+    @app.get("/ran")
+    def told():
+        return ran
+
+    @app.teardown_request
+    def fails(error):
+        ran.append(request.path)
+        if request.path != "/ran":
+            session.get("anything")
+            raise LookupError(f"at the end of {request.path}")
+"""
+
+
+def test_what_fails_at_a_requests_end_is_its_answer(tmp_path: Path) -> None:
+    paths = ["/auto", "/pool", "/inline", "/async"]
+    with serving(tmp_path, TEARDOWN) as served:
+        assert [ask(served, path)[0] for path in paths] == [500] * 4
+        assert ask(served, "/ran")[1] == paths
+        log = served.log()
+        assert [log.count(f"at the end of {path}\n") for path in paths] == [1] * 4
+        assert served.stop() == 0

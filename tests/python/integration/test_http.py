@@ -116,6 +116,13 @@ APP = """
             raise RuntimeError("in the middle")
         return Response(parts())
 
+    @app.route("/known-length")
+    def known_length():
+        response = Response(["a", "bc"]) if "list" in request.args else Response(part for part in ("a", "bc"))
+        response.call_on_close(lambda: None)
+        response.make_sequence()
+        return response
+
     @app.get("/number")
     def number():
         def parts():
@@ -333,6 +340,14 @@ def test_a_generator_is_streamed_in_chunks(served: Served) -> None:
     status, headers, body = get(served, "/generated")
     assert (status, headers["transfer-encoding"]) == (200, "chunked")
     assert body == "".join(f"{i}," for i in range(1000)).encode()
+
+
+@pytest.mark.parametrize("query", ["", "?list"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_body_of_known_length_is_sent_with_it(served: Served, query: str, method: str) -> None:
+    status, headers, body = get(served, f"/known-length{query}", method)
+    assert (status, headers["content-length"], body) == (200, "3", b"abc" if method == "GET" else b"")
+    assert "transfer-encoding" not in headers
 
 
 @pytest.mark.parametrize("path", ["/breaks", "/number"])

@@ -700,8 +700,8 @@ def test_async_functions_around_views_stand_around_plain_sockets(app):
     def denied(ws):
         abort(401)
 
-    @app.get("/plain")
-    async def plain():
+    @app.get("/page")
+    async def page():
         return "plain"
 
     with (
@@ -712,7 +712,7 @@ def test_async_functions_around_views_stand_around_plain_sockets(app):
         for socket in (first, second, first):
             socket.send("a")
             assert socket.recv(WAIT) == "a"
-        assert httpx.get(f"http://127.0.0.1:{server.port}/plain", timeout=WAIT).text == "plain"
+        assert httpx.get(f"http://127.0.0.1:{server.port}/page", timeout=WAIT).text == "plain"
         assert refused(server, "/denied").response.status_code == 401
 
 

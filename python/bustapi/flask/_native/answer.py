@@ -38,7 +38,11 @@ def render(app: Flask, state: RequestState, response: t.Any) -> Rendered:
     if status in (204, 304) or "Location" in headers or "Content-Location" in headers:
         # Fields are removed, or completed with parts of the request.
         headers = response.get_wsgi_headers(state.environ())
-    if response.is_sequence and not response._on_close:
+    is_whole = response.is_sequence
+    if is_whole and response._on_close:
+        # Sent as what is generated is, with its length for a HEAD's client to see.
+        headers = response.get_wsgi_headers(state.environ())
+    elif is_whole:
         # No length either: that of a body which was not to be sent is not that of the 200's (RFC 9110 8.6).
         body = b"" if status == 304 else b"".join(response.iter_encoded())
         return status, reason, list(headers), body

@@ -47,7 +47,7 @@ impl PyService {
                     self.hide_loop(py)?;
                     let failed = Failed::InView(error);
                     let unhandled = invoke::answer(py, &app, &state, failed, &mut self.reply);
-                    invoke::end(py, &app, &state, unhandled);
+                    invoke::end(py, &app, &state, unhandled, &mut self.reply);
                     batch.count_request();
                     self.answer(py, batch, key, None);
                     return Ok(());
