@@ -43,16 +43,19 @@ def stream_with_context(generator_or_function: t.Any) -> t.Any:
     """Keep the current contexts alive while a response is generated.
 
     Args:
-        generator_or_function: An iterator, or a function that returns one.
+        generator_or_function: An iterator or an async one, or a function that returns one.
 
     Returns:
-        An iterator, or a function like the one given.
+        An iterator of the same kind, or a function like the one given.
 
     Raises:
         RuntimeError: There is no current request.
+
+    Compatible with: flask.stream_with_context (3.1), which takes no async iterators.
     """
+    is_async = hasattr(type(generator_or_function), "__aiter__")
     try:
-        body = iter(generator_or_function)
+        body = generator_or_function if is_async else iter(generator_or_function)
     except TypeError:
 
         def wrapped(*args: t.Any, **kwargs: t.Any) -> t.Any:
@@ -66,6 +69,10 @@ def stream_with_context(generator_or_function: t.Any) -> t.Any:
             "'stream_with_context' can only be used when a request context is active, such as in a view function."
         )
     app_context = _cv_app.get()
+    if is_async:
+        from ._async_stream import AsyncStream  # most applications have none
+
+        return AsyncStream(body, app_context, request_context)
 
     def in_context() -> t.Iterator[t.Any]:
         # Pushed when the body is first asked for, not now: a token of the context variable is only good in the

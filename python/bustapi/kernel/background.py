@@ -5,6 +5,7 @@ It lives in the process and ends with it. What must survive a crash belongs in a
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import typing as t
@@ -194,15 +195,16 @@ class Background:
         task.add_done_callback(self._tasks.discard)
 
     async def _run_async(self, job: Job) -> None:
-        from asyncio import CancelledError
-
         try:
             with self._app.app_context():
                 await job.run_async()
-        except CancelledError:
-            self._app.logger.warning("background work of %s was cancelled", job.origin)
+        except GeneratorExit:
             raise
-        except Exception:
+        except BaseException as error:
+            if is_cancellation(error):
+                self._app.logger.warning("background work of %s was cancelled", job.origin)
+                raise
+            # SystemExit and KeyboardInterrupt too: out of a task they end the event loop.
             self._log(job)
         finally:
             self.forget(job)
@@ -236,18 +238,43 @@ class Background:
         """Await what a plain function returned, on a loop of this thread or on the server's."""
         import asyncio
 
-        async def run() -> None:
-            with self._app.app_context():
-                await rest
+        async def run() -> BaseException | None:
+            try:
+                with self._app.app_context():
+                    await rest
+            except BaseException as error:
+                # Raised on this thread: out of a task SystemExit ends the event loop.
+                return error
+            return None
 
         loop = None if is_host() else serving_loop()
-        if loop is None:
-            asyncio.run(run())
-        else:
-            asyncio.run_coroutine_threadsafe(run(), loop).result()
+        error = asyncio.run(run()) if loop is None else asyncio.run_coroutine_threadsafe(run(), loop).result()
+        if error is not None:
+            raise error
 
     def _log(self, job: Job) -> None:
         self._app.logger.exception("background work of %s failed", job.origin)
+
+
+def cancellations() -> int:
+    """Return how often the running task was asked to end; 0 where nobody can tell (before Python 3.11)."""
+    asyncio = sys.modules.get("asyncio")
+    if asyncio is None or asyncio._get_running_loop() is None:
+        # A coroutine that is driven by hand belongs to no task.
+        return 0
+    cancelling = getattr(asyncio.current_task(), "cancelling", None)
+    return 0 if cancelling is None else int(cancelling())
+
+
+def is_cancellation(error: BaseException, before: int = 0) -> bool:
+    """Return whether the running task was asked to end; a `CancelledError` can also be that of something it awaits.
+
+    Args:
+        error: What was raised.
+        before: How often it had been asked already.
+    """
+    asyncio = sys.modules.get("asyncio")
+    return asyncio is not None and isinstance(error, asyncio.CancelledError) and cancellations() > before
 
 
 class BackgroundTasks:

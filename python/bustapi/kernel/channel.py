@@ -149,9 +149,13 @@ class Subscription(t.Generic[T]):
 
     def _wake(self) -> asyncio.Future[None] | None:
         if self._changed is not None:
-            self._changed.notify()
+            # A message is for one of the threads that wait, the end for all of them.
+            self._changed.notify_all() if self._closed else self._changed.notify()
         waiter, self._waiter = self._waiter, None
         return waiter
+
+    def _has_news(self) -> bool:
+        return bool(self._messages) or self._closed
 
     def _fail(self) -> None:
         """Say what became of a subscriber that did not keep up."""
@@ -192,16 +196,15 @@ class Subscription(t.Generic[T]):
             SlowConsumer: It did not keep up.
         """
         with self._lock:
-            while True:
-                if self._messages:
-                    return self._messages.popleft()
-                self._fail()
-                if self._closed:
-                    raise StopIteration
+            if not self._has_news():
                 if self._changed is None:
                     self._changed = threading.Condition(self._lock)
-                if not self._changed.wait(timeout):
+                if not self._changed.wait_for(self._has_news, timeout):
                     raise TimeoutError("no message came in time")
+            if self._messages:
+                return self._messages.popleft()
+            self._fail()
+            raise StopIteration
 
     def __aiter__(self) -> Subscription[T]:
         return self

@@ -9,7 +9,7 @@ import typing as t
 from inspect import isasyncgenfunction, isgeneratorfunction
 
 from .aio import is_coroutine_function
-from .background import Background, Job
+from .background import Background, Job, cancellations, is_cancellation
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
@@ -255,14 +255,21 @@ class Life:
         for function in reversed(self.shutdown):
             if awaited_only and not is_coroutine_function(function):
                 continue
-            try:
-                await self._step(function)
-            except Exception:
-                self._app.logger.exception("%r failed while the server ended", function)
+            await self._last_step(self._step(function), f"{function!r}")
+        await self._last_step(self._leave(entered, None), "the lifespan")
+
+    async def _last_step(self, step: Coroutine[t.Any, t.Any, None], what: str) -> None:
+        """Do a part of the end; what it raises, SystemExit and the like included, does not keep the rest from it."""
+        before = cancellations()
         try:
-            await self._leave(entered, None)
-        except Exception:
-            self._app.logger.exception("the lifespan failed while the server ended")
+            await step
+        except (GeneratorExit, KeyboardInterrupt):
+            # Somebody has stopped waiting: a handler of ours that drains is in the place of Python's while we serve.
+            raise
+        except BaseException as error:
+            if is_cancellation(error, before):
+                raise
+            self._app.logger.exception("%s failed while the server ended", what)
 
     async def _leave(self, entered: t.Any, error: BaseException | None) -> None:
         if entered is None:
@@ -302,10 +309,11 @@ def drive(coroutine: Coroutine[t.Any, t.Any, T]) -> T:
     """
     try:
         coroutine.send(None)
+        while True:
+            # Raised where it waits: at the end of an application the other functions have their turn.
+            coroutine.throw(RuntimeError("a function that has to be awaited must be a coroutine function"))
     except StopIteration as over:
         return t.cast("T", over.value)
-    coroutine.close()
-    raise RuntimeError("a function that has to be awaited must be a coroutine function")
 
 
 def _is_async(manager: Callable[[t.Any], t.Any]) -> bool:

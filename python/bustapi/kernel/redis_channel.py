@@ -26,7 +26,8 @@ class RedisChannel(Channel[t.Any]):
     """A channel whose subscribers may be in any process.
 
     Publishing goes to Redis alone, and each process hands what it hears from there to its own subscribers, so that
-    all of them see the same order. A thread listens while there are subscribers.
+    all of them see the same order. A thread listens from the first subscription until `close`, so that a later subscriber
+    misses nothing while a connection is made.
 
     Args:
         url: Where Redis is, such as `redis://127.0.0.1:6379/0`.

@@ -279,6 +279,134 @@ def test_what_fails_at_the_end_does_not_keep_the_rest_from_it(caplog: pytest.Log
     assert any("while the server ended" in record.getMessage() for record in caplog.records)
 
 
+class Own(BaseException):
+    """What is no `Exception`."""
+
+
+ENDS = [ValueError, SystemExit, asyncio.CancelledError, Own]
+
+
+@pytest.mark.parametrize("kind", ENDS)
+@pytest.mark.parametrize("asynchronous", [False, True])
+def test_whatever_ends_a_part_of_the_end_the_rest_goes_on(
+    options: dict[str, Any], kind: type[BaseException], asynchronous: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = application()
+    seen: list[str] = []
+
+    def fail() -> None:
+        raise kind("at the end")
+
+    async def fail_async() -> None:
+        # Of a task that was cancelled, say.
+        await asyncio.sleep(0)
+        fail()
+
+    def life(given: BustAPI) -> Any:
+        yield
+        seen.append("leave")
+        fail()
+
+    async def life_async(given: BustAPI) -> Any:
+        yield
+        seen.append("leave")
+        fail()
+
+    app.lifespan(life_async if asynchronous else life)
+    app.on_shutdown(lambda: seen.append("first"))
+    app.on_shutdown(fail_async if asynchronous else fail)
+    with TestClient(app, **options):
+        pass
+    assert seen == ["first", "leave"]
+    failures = [one.exc_info[0] for one in caplog.records if one.exc_info]
+    assert failures == [kind, kind]
+
+
+def test_an_end_that_is_cancelled_itself_ends() -> None:
+    if not hasattr(asyncio.Task, "cancelling"):
+        pytest.skip("nobody can tell before Python 3.11")
+    app = application()
+    seen: list[str] = []
+
+    @app.on_shutdown
+    async def waits() -> None:
+        seen.append("waits")
+        await asyncio.sleep(TIMEOUT)
+
+    async def live() -> None:
+        await app._life.start()
+        task = asyncio.ensure_future(app._life.stop(0))
+        while not seen:
+            await asyncio.sleep(0)
+        task.cancel()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(live())
+    assert seen == ["waits"]
+
+
+def test_a_plain_function_that_returns_an_awaitable_at_the_end_is_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    app = application()
+    seen: list[str] = []
+    app.on_shutdown(lambda: seen.append("first"))
+
+    class Waits:
+        def __await__(self) -> Iterator[None]:
+            yield
+
+    app.on_shutdown(lambda: Waits())
+    with TestClient(app):
+        pass
+    assert seen == ["first"]
+    (record,) = [one for one in caplog.records if one.exc_info]
+    assert "must be a coroutine function" in str(record.exc_info and record.exc_info[1])
+
+
+@pytest.mark.parametrize("kind", [*ENDS, KeyboardInterrupt])
+@pytest.mark.parametrize("returned", [False, True])
+def test_whatever_ends_a_coroutine_in_the_background_is_logged(
+    options: dict[str, Any], kind: type[BaseException], returned: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = application()
+
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise kind("in the background")
+
+    @app.post("/orders")
+    async def orders() -> str:
+        app.background((lambda: fail()) if returned else fail)
+        return "ok"
+
+    with TestClient(app, **options) as client:
+        for _ in range(2):
+            assert client.post("/orders").text == "ok"
+    records = [one for one in caplog.records if one.exc_info]
+    assert [one.getMessage() for one in records] == [
+        "background work of POST /orders (endpoint 'orders') failed"
+    ] * 2
+    assert [one.exc_info[0] for one in records if one.exc_info] == [kind, kind]
+
+
+@pytest.mark.parametrize("kind", [*ENDS, KeyboardInterrupt])
+def test_whatever_ends_a_periodic_coroutine_it_has_its_next_turn(
+    options: dict[str, Any], kind: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    app = application()
+    clock = VirtualClock()
+
+    @app.every(10)
+    async def fail() -> None:
+        raise kind("at intervals")
+
+    with TestClient(app, clock=clock, **options):
+        clock.advance(30)
+    assert [one.exc_info[0] for one in caplog.records if one.exc_info] == [kind] * 3
+
+
 def test_periodic_functions_run_on_a_virtual_clock(options: dict[str, Any]) -> None:
     app = application()
     clock = VirtualClock()

@@ -119,6 +119,24 @@ def test_threads_time_out_and_are_ended():
     assert got == ["one", "two"]
 
 
+def test_the_end_wakes_every_thread_that_waits():
+    channel = Channel[int]()
+    messages = channel.subscribe()
+    got: list[int] = []
+    threads = [threading.Thread(target=lambda: got.extend(messages), daemon=True) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(5):
+        channel.publish(number)
+    # So that they wait for more, which no message says.
+    time.sleep(0.1)
+    messages.close()
+    for thread in threads:
+        thread.join(WAIT)
+    assert not any(thread.is_alive() for thread in threads)
+    assert sorted(got) == list(range(5))
+
+
 @pytest.mark.parametrize(("slow", "kept"), [("drop_oldest", [3, 4]), ("drop_newest", [0, 1])])
 def test_a_slow_subscriber_loses_messages(slow, kept):
     channel = Channel[int](queue=2, slow=slow)
@@ -200,6 +218,17 @@ def test_redis_joins_the_channels_of_several_processes(redis_url):
     assert list(two) == ["after"]
     with pytest.raises(RuntimeError):
         here.subscribe()
+
+
+def test_redis_is_listened_to_until_the_channel_is_closed(redis_url):
+    with RedisChannel(redis_url, "kept") as channel:
+        with channel.subscribe():
+            assert channel.wait_until_listening(WAIT)
+        with channel.subscribe() as later:
+            assert channel.publish("at once") == 1
+            assert later.get_blocking(WAIT) == "at once"
+    assert channel._thread is not None
+    assert not channel._thread.is_alive()
 
 
 def test_redis_channels_connect_again(redis_url):
