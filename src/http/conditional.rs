@@ -110,21 +110,29 @@ pub fn accepts_coding(value: &[u8], coding: &[u8]) -> bool {
     for item in value.split(|byte| *byte == b',') {
         let mut parts = item.split(|byte| *byte == b';');
         let name = parts.next().unwrap_or_default().trim_ascii();
-        let refused = parts.any(|parameter| {
-            let parameter = parameter.trim_ascii();
-            let weight = parameter
-                .strip_prefix(b"q=")
-                .or_else(|| parameter.strip_prefix(b"Q="));
-            weight.is_some_and(|weight| {
-                weight.starts_with(b"0") && weight.iter().all(|b| matches!(b, b'0' | b'.'))
+        let weight = parts
+            .map(<[u8]>::trim_ascii)
+            .find_map(|parameter| {
+                parameter
+                    .strip_prefix(b"q=")
+                    .or_else(|| parameter.strip_prefix(b"Q="))
             })
-        });
+            .map_or(Some(1.0), quality);
+        // As if it were not there, where the weight is none.
+        let Some(weight) = weight else { continue };
+        let refused = weight == 0.0;
         if name.eq_ignore_ascii_case(coding) {
             return !refused;
         }
         by_star |= name == b"*" && !refused;
     }
     by_star
+}
+
+fn quality(weight: &[u8]) -> Option<f32> {
+    let is_plain = weight.iter().all(|b| matches!(b, b'0'..=b'9' | b'.'));
+    let weight = std::str::from_utf8(weight).ok().filter(|_| is_plain)?;
+    weight.parse().ok().filter(|weight| *weight <= 1.0)
 }
 
 fn number(digits: &[u8]) -> Option<u64> {
@@ -196,6 +204,10 @@ mod tests {
             ("*", true),
             ("*;q=0", false),
             ("br;q=0, *", false),
+            ("br;q=2", false),
+            ("br;q=-1", false),
+            ("br;q=abc, *;q=0.1", true),
+            ("br;q=", false),
             ("gzip", false),
             ("", false),
             ("brx", false),

@@ -110,9 +110,8 @@ def send_from_directory(
         return send_file(app, found, options)
     accepted = options["environ"].get("HTTP_ACCEPT_ENCODING", "")
     for coding, ending in offered:
-        if _accepts(accepted, coding) and _is_file(found + ending):
-            if not (follows or _is_inside(base, found + ending)):
-                raise NotFound()
+        form = found + ending
+        if _accepts(accepted, coding) and _is_file(form) and (follows or _is_inside(base, form)):
             return send_encoded(found, coding, options, partial(send_file, app))
     response = send_file(app, found, options)
     response.vary.add("Accept-Encoding")
@@ -136,6 +135,10 @@ def send_encoded(
         from mimetypes import guess_type
 
         options["mimetype"] = guess_type(name)[0] or "application/octet-stream"
+    tag = options.get("etag")
+    if isinstance(tag, str):
+        # A strong tag is of one sequence of bytes (RFC 9110 8.8.3.3).
+        options["etag"] = f"{tag}-{coding}"
     response = send(path + ENDINGS[coding], options)
     if response.status_code != 304:
         response.headers["Content-Encoding"] = coding

@@ -176,8 +176,8 @@ impl Folder {
             for coding in &self.codings {
                 if accepts_coding(accepted, coding.0.as_bytes()) {
                     path.push_str(&coding.1);
-                    if is_file(&path) {
-                        return self.is_inside(&path).then_some((path, Some(coding)));
+                    if is_file(&path) && self.is_inside(&path) {
+                        return Some((path, Some(coding)));
                     }
                     path.truncate(whole);
                 }

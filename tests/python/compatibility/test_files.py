@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from bustapi import BustAPI
+from bustapi import BustAPI, send_from_directory
 
 from .flask_pair import OURS, REAL, Face
 from .socket_door import Proxy, serving
@@ -499,6 +499,9 @@ def test_encoded_forms_beside_a_file(tmp_path: Path, hooked: bool) -> None:
         ("br, gzip", "br", b"brotli " * 5000),
         ("gzip", "gzip", b"gzip"),
         ("gzip;q=1, br;q=0", "gzip", b"gzip"),
+        # No weights: as if the coding were not named.
+        ("gzip;q=2", None, plain),
+        ("gzip;q=abc, br;q=x", None, plain),
         ("*", "br", b"brotli " * 5000),
         ("zstd", None, plain),
         ("identity", None, plain),
@@ -531,7 +534,8 @@ def test_encoded_forms_beside_a_file(tmp_path: Path, hooked: bool) -> None:
 
 @pytest.mark.parametrize("hooked", [False, True])
 def test_links_out_of_the_folder_can_be_refused(tmp_path: Path, hooked: bool) -> None:
-    app = strict(make_folder(tmp_path))
+    folder = make_folder(tmp_path)
+    app = strict(folder)
     if hooked:
         app.before_request(lambda: None)
     with over_a_socket(app) as door:
@@ -539,6 +543,25 @@ def test_links_out_of_the_folder_can_be_refused(tmp_path: Path, hooked: bool) ->
         app.config["SEND_FILE_FOLLOW_LINKS"] = False
         assert ask(door, "/static/out.txt", {})[0] == "404 NOT FOUND"
         assert ask(door, "/static/link.txt", {})[2] == b"hello, files\n"
+        # An encoded form that may not be sent is none.
+        app.config["SEND_FILE_PRECOMPRESSED"] = True
+        (folder / "small.txt.gz").symlink_to(folder / "out.txt")
+        status, fields, body = ask(door, "/static/small.txt", {"Accept-Encoding": "gzip"})
+        assert (status, "content-encoding" in fields, body) == ("200 OK", False, b"hello, files\n")
+
+
+def test_forms_of_a_file_do_not_share_a_tag(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path)
+    (folder / "small.txt.gz").write_bytes(b"gzip")
+    app = strict(folder, SEND_FILE_PRECOMPRESSED=True)
+
+    @app.get("/own-tag")
+    def own_tag() -> Any:
+        return send_from_directory(folder, "small.txt", etag="own")
+
+    with over_a_socket(app) as door:
+        tags = [ask(door, "/own-tag", {"Accept-Encoding": coding})[1]["etag"] for coding in ("", "gzip")]
+    assert tags == ['"own"', '"own-gzip"']
 
 
 def test_what_cannot_be_read_is_flasks_error(tmp_path: Path) -> None:
