@@ -29,6 +29,10 @@ if t.TYPE_CHECKING:
     from .sessions import SessionMixin
 
 
+#: Seconds that a view may go on once its client has left: fewer than the end of the server's thread is waited for.
+_GRACE = 5.0
+
+
 class EnvironBuilder(_test.EnvironBuilder):
     """Builds the environment of a request to an application, with defaults from its configuration.
 
@@ -119,7 +123,7 @@ class FlaskClient(Client):
         path: str,
         *,
         headers: t.Mapping[str, str] | None = None,
-        subprotocols: t.Iterable[str] = (),
+        subprotocols: str | t.Iterable[str] = (),
         timeout: float = 10.0,
         server: LiveServer | None = None,
         **settings: t.Any,
@@ -131,10 +135,11 @@ class FlaskClient(Client):
         Args:
             path: Path and query.
             headers: Further header fields of the handshake, such as `Origin`.
-            subprotocols: What the client speaks, the preferred one first.
+            subprotocols: What the client speaks, the preferred one first; a `str` is one of them.
             timeout: How long anything may take, in seconds.
             server: A server that runs already, to be left running.
-            settings: Settings of the server (see `bustapi.serve.settings.Settings`).
+            settings: Settings of the server (see `bustapi.serve.settings.Settings`). `grace` is 5 seconds when not
+                given: what is left of views by then is cancelled.
 
         Raises:
             HandshakeRefused: When the block is entered: the application answered over HTTP.
@@ -145,7 +150,7 @@ class FlaskClient(Client):
         from ..serve.socket_client import SocketClient
 
         dialled = self._dial(path, headers, timeout, server, settings)
-        return SocketClient(dialled, subprotocols=tuple(subprotocols))
+        return SocketClient(dialled, subprotocols=subprotocols)
 
     def stream(
         self,
@@ -168,7 +173,7 @@ class FlaskClient(Client):
             headers: Header fields, such as `Content-Length`.
             timeout: How long anything may take, in seconds.
             server: A server that runs already, to be left running.
-            settings: Settings of the server (see `bustapi.serve.settings.Settings`).
+            settings: Settings of the server, as for `websocket`.
 
         BustAPI only.
         """
@@ -210,7 +215,6 @@ class FlaskClient(Client):
         settings: dict[str, t.Any],
     ) -> Dialled:
         """Prepare a connection that has the client's cookies, and keeps those it is given."""
-        from ..serve.live import LiveServer
         from ..serve.served_connection import Dialled
 
         environ = EnvironBuilder(self.application, path).get_environ()
@@ -223,8 +227,14 @@ class FlaskClient(Client):
             self._update_cookies_from_response(environ["SERVER_NAME"], environ["PATH_INFO"], set_cookies)
 
         owns_server = server is None
-        server = server or LiveServer(self.application, **settings)
+        server = server or self._new_server({"grace": _GRACE, **settings})
         return Dialled(server, owns_server, path, environ["HTTP_HOST"], fields, keep_cookies, timeout)
+
+    def _new_server(self, settings: dict[str, t.Any]) -> LiveServer:
+        """Make the server of one connection, which starts and ends the application."""
+        from ..serve.live import LiveServer
+
+        return LiveServer(self.application, **settings)
 
     @contextmanager
     def session_transaction(self, *args: t.Any, **kwargs: t.Any) -> t.Iterator[SessionMixin]:

@@ -6,6 +6,7 @@ import typing as t
 
 from . import loops
 from .aio import run_sync
+from .context import current
 
 if t.TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
@@ -40,7 +41,12 @@ class AsyncPieces:
         try:
             return self._run(self._next)
         except StopAsyncIteration:
+            # Not all who read to the end close what they read.
+            self._finish()
             raise StopIteration from None
+        except BaseException:
+            self._finish()
+            raise
 
     async def _next(self) -> t.Any:
         return await self._source.__anext__()
@@ -58,21 +64,33 @@ class AsyncPieces:
     def close(self) -> None:
         """Close the iterator, where its pieces were pulled one by one."""
         try:
-            if self._pulled:
+            self._finish()
+        finally:
+            self._closed()
+
+    def _finish(self) -> None:
+        """Close the iterator, where its pieces were pulled one by one, and then the loop of its own."""
+        pulled, self._pulled = self._pulled, False
+        try:
+            if pulled:
                 self._run(self._aclose)
         finally:
             own_loop, self._own_loop = self._own_loop, None
             if own_loop is not None:
-                own_loop.close()
-            self._closed()
+                end_loop(own_loop)
 
     def _run(self, function: Callable[[], Coroutine[t.Any, t.Any, t.Any]]) -> t.Any:
         if not loops.is_host() and loops.serving_loop() is not None:
             return run_sync(function)()
         # One loop for all pieces: the end of a loop closes the generators that it began.
-        if self._own_loop is None:
-            import asyncio  # most bodies need none
+        import asyncio  # most bodies need none
 
+        # Before there is a coroutine, which would then never be awaited.
+        if asyncio._get_running_loop() is not None:
+            raise RuntimeError(
+                "An async body cannot be read piece by piece in the thread of a running event loop."
+            )
+        if self._own_loop is None:
             self._own_loop = asyncio.new_event_loop()
         return self._own_loop.run_until_complete(function())
 
@@ -100,22 +118,44 @@ class AsyncPieces:
                 if isinstance(piece, str):
                     piece = piece.encode()
                 elif not isinstance(piece, bytes):
-                    piece = bytes(piece)
+                    piece = _bytes_of(piece)
                 if not sink.push(piece):
                     taken = loop.create_future()
                     if sink.wait(taken):
                         await taken
             complete = True
-        except Exception:
-            import logging
-
-            logging.getLogger("bustapi").exception("generating a body failed")
+        except Exception as error:
+            tell_failed(error)
         finally:
             try:
                 await self._aclose()
             finally:
                 sink.end(complete)
                 self._closed()
+
+
+def _bytes_of(piece: t.Any) -> bytes:
+    try:
+        # Not `bytes(piece)`, which makes zeros of a number.
+        return memoryview(piece).tobytes()
+    except TypeError:
+        kind = type(piece).__name__
+        raise TypeError(f"a streamed body yields str or bytes-like objects, not {kind}") from None
+
+
+def tell_failed(error: BaseException) -> None:
+    """Log what ended a body before its end. Called in the context of its request.
+
+    Args:
+        error: What was raised.
+    """
+    import logging
+
+    state: t.Any = current.get(None)
+    of = f" of {state.method} {state.path}" if hasattr(state, "path") else ""
+    logging.getLogger("bustapi").error(
+        "generating the body%s failed; the client sees it cut off", of, exc_info=error
+    )
 
 
 def tell_taken(taken: Future[None]) -> None:
@@ -126,3 +166,23 @@ def tell_taken(taken: Future[None]) -> None:
     """
     if not taken.done():
         taken.set_result(None)
+
+
+def end_loop(loop: AbstractEventLoop) -> None:
+    """Close an event loop, and before that end what is left on it, as `asyncio.run` does.
+
+    Args:
+        loop: A loop that does not run.
+    """
+    import asyncio  # a loop is there, so this is
+
+    try:
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        loop.run_until_complete(loop.shutdown_asyncgens())
+        loop.run_until_complete(loop.shutdown_default_executor())
+    finally:
+        loop.close()

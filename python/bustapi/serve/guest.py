@@ -113,7 +113,7 @@ def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str, *, first: bool = 
     loop = new_loop(kind)
     try:
         asyncio.set_event_loop(loop)
-        _run(loop, attend(reactor, host, first=first))
+        run_guarded(loop, attend(reactor, host, first=first))
     finally:
         try:
             _cancel_tasks(loop)
@@ -125,11 +125,18 @@ def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str, *, first: bool = 
             loop.close()
 
 
-def _run(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
+def run_guarded(loop: asyncio.AbstractEventLoop, coroutine: Coroutine[Any, Any, None]) -> None:
     """Run a coroutine to its end, whatever else ends on its loop.
 
     A task that ends with `SystemExit` or `KeyboardInterrupt` ends the loop too, wherever it comes from: a view, a hook,
     a task that one of them made. Here a loop serves others as well; who waits for that task is told by the task.
+
+    Args:
+        loop: A loop that does not run.
+        coroutine: The coroutine.
+
+    Raises:
+        BaseException: What it raises.
     """
     task = loop.create_task(coroutine)
     while True:

@@ -7,6 +7,7 @@ from http.client import HTTPConnection
 from urllib.parse import quote
 
 if t.TYPE_CHECKING:
+    from collections.abc import Coroutine
     from types import TracebackType
 
     import typing_extensions as te
@@ -32,7 +33,7 @@ class Dialled(t.NamedTuple):
 
 
 class ServedConnection:
-    """A connection for the time of a `with` block.
+    """A connection for the time of a `with` block; used outside of one, it raises `RuntimeError`.
 
     Args:
         dialled: Where to.
@@ -62,6 +63,10 @@ class ServedConnection:
             if self._dialled.owns_server:
                 self._dialled.server.stop(drain=exc_type is None)
 
+    def _unopened(self) -> RuntimeError:
+        """What is raised where the block was not entered."""
+        return RuntimeError("The client opens its connection with its 'with' block, and is used within that.")
+
     def _open(self) -> None:
         raise NotImplementedError
 
@@ -81,3 +86,28 @@ class ServedConnection:
 
     def _keep_cookies(self, fields: list[tuple[str, str]]) -> None:
         self._dialled.keep_cookies([value for name, value in fields if name.lower() == "set-cookie"])
+
+
+def run_serving(coroutine: Coroutine[t.Any, t.Any, None]) -> None:
+    """Run a coroutine on an event loop of this thread, made as a server's, on which connections are served meanwhile.
+
+    In this folder, since the watch shows a stack from the server's last file on (`watch.visible`).
+
+    Args:
+        coroutine: The coroutine; what else is on the loop at its end is cancelled.
+
+    Raises:
+        BaseException: What it raises.
+    """
+    import asyncio  # a client of plain views needs none
+
+    from ..kernel.pieces import end_loop
+    from .guest import new_loop, run_guarded
+
+    loop = new_loop("auto")
+    try:
+        asyncio.set_event_loop(loop)
+        run_guarded(loop, coroutine)
+    finally:
+        asyncio.set_event_loop(None)
+        end_loop(loop)

@@ -110,7 +110,12 @@ class Events:
 class StreamClient(ServedConnection):
     """One request and its answer, as `test_client().stream(path)` opens them within a `with` block.
 
-    Iterating over it gives the pieces of the answer's body as they come.
+    Iterating over it gives the pieces of the answer's body as they come. Before its block is entered, and after it has
+    gone, sending and receiving raise `RuntimeError`.
+
+    Args:
+        dialled: Where to.
+        method: The method.
 
     BustAPI only.
     """
@@ -119,6 +124,8 @@ class StreamClient(ServedConnection):
         super().__init__(dialled)
         self._method = method
         self._is_chunked = False
+        #: Why no more of a body can be sent; None while it can.
+        self._refusal: str | None = None
         self._connection: HTTPConnection | None = None
         self._socket: socket.socket | None = None
         self._answer: HTTPResponse | None = None
@@ -129,6 +136,9 @@ class StreamClient(ServedConnection):
     def _open(self) -> None:
         fields = dict(self._dialled.fields)
         names = {name.lower() for name in fields}
+        has_length = not names.isdisjoint({"content-length", "transfer-encoding"})
+        has_body = has_length or self._method not in ("GET", "HEAD")
+        self._refusal = None if has_body else f"a {self._method} without Content-Length has no body"
         self._is_chunked = self._method not in ("GET", "HEAD") and "content-length" not in names
         if self._is_chunked:
             fields["Transfer-Encoding"] = "chunked"
@@ -143,31 +153,49 @@ class StreamClient(ServedConnection):
 
         Raises:
             OSError: The server does not take it.
+            RuntimeError: The request has no body, or it was ended; or the connection is not open.
         """
-        assert self._connection is not None, "the client is used as a context manager"
+        connection = self._connected()
+        if self._refusal is not None:
+            raise RuntimeError(f"Nothing can be sent: {self._refusal}.")
         if self._is_chunked and data:
             data = b"%x\r\n%b\r\n" % (len(data), data)
         if data:
-            self._connection.send(data)
+            connection.send(data)
 
     def end(self) -> None:
-        """End the body, where its length was not given. Does nothing the second time."""
-        assert self._connection is not None, "the client is used as a context manager"
+        """End the body: nothing can be sent behind it. Does nothing the second time.
+
+        Raises:
+            RuntimeError: The connection is not open.
+        """
+        connection = self._connected()
+        self._refusal = self._refusal or "the body was ended"
         if self._is_chunked:
             self._is_chunked = False
-            self._connection.send(b"0\r\n\r\n")
+            connection.send(b"0\r\n\r\n")
 
     @property
     def answer(self) -> HTTPResponse:
-        """The answer; waits for its head, also while the body is not complete."""
+        """The answer; waits for its head, also while the body is not complete.
+
+        Raises:
+            RuntimeError: The connection is not open.
+        """
         if self._answer is None:
-            assert self._connection is not None, "the client is used as a context manager"
             # `getresponse` of the connection would not be asked before the body's end.
-            assert self._socket is not None, "the client has gone"
-            self._answer = HTTPResponse(self._socket, method=self._method)
+            self._answer = HTTPResponse(self._connected().sock, method=self._method)
             self._answer.begin()
             self._keep_cookies(self._answer.getheaders())
         return self._answer
+
+    def _connected(self) -> HTTPConnection:
+        """The connection; it would connect again by itself once it was closed."""
+        if self._connection is None:
+            raise self._unopened()
+        if self._socket is None:
+            raise RuntimeError("The client has gone.")
+        return self._connection
 
     @property
     def status_code(self) -> int:

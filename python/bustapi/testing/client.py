@@ -34,7 +34,8 @@ class TestClient(FlaskClient):
     With `served=True` and used as a context manager it starts the application's own server on a free port, and every
     request goes over a socket: what a test sees is what a client sees, fields of the server included.
 
-    As a context manager it also starts and ends the application: `on_startup`, `lifespan` and the like. In any case the
+    As a context manager it also starts and ends the application, once: `on_startup`, `lifespan` and the like. WebSockets
+    and streams of the block are served by that application, on the event loop that it was started on. In any case the
     background work of a request is over when its response is returned.
 
     Args:
@@ -67,7 +68,7 @@ class TestClient(FlaskClient):
         super().__init__(app, app.response_class, use_cookies=use_cookies)
         self.server = LiveServer(app, clock=clock, **settings) if served else None
         self._life: Life | None = getattr(app, "_life", None)
-        self._living = None if self._life is None or served else Living(self._life, clock)
+        self._living = None if self._life is None or served else Living(app, self._life, clock)
 
     def __enter__(self) -> TestClient:
         if self.server is None:
@@ -108,12 +109,18 @@ class TestClient(FlaskClient):
         return response
 
     def websocket(self, path: str, **options: t.Any) -> SocketClient:
-        """Open a WebSocket: on the client's server if it has one, else on a server for it; see the base class."""
+        """Open a WebSocket: on the client's server if it has one, else on a server for it; see the base class.
+
+        Within the client's block that server does not start the application once more.
+        """
         return super().websocket(path, **self._with_server(options))
 
     def stream(self, path: str, **options: t.Any) -> StreamClient:
-        """Send a request piece by piece: to the client's server if it has one; see the base class."""
+        """Send a request piece by piece: to the client's server if it has one; see `websocket` and the base class."""
         return super().stream(path, **self._with_server(options))
+
+    def _new_server(self, settings: dict[str, t.Any]) -> LiveServer:
+        return super()._new_server(settings) if self._living is None else self._living.server(settings)
 
     def _with_server(self, options: dict[str, t.Any]) -> dict[str, t.Any]:
         if self.server is None:

@@ -212,7 +212,7 @@ impl PyService {
                 }
                 Err(error) => {
                     self.streams.remove(&key);
-                    error.write_unraisable(py, Some(iterator.bind(py)));
+                    stream::tell_failed(py, context.as_ref(), error);
                     stream::close(iterator.bind(py), context.as_ref());
                     return self.end_stream(batch, key, false);
                 }

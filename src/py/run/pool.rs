@@ -336,7 +336,7 @@ fn push(py: Python<'_>, mut body: Pushed, mailbox: &Arc<Mailbox<Message>>) {
             }
             Ok(Piece::End) => break true,
             Err(error) => {
-                error.write_unraisable(py, Some(body.iterator.bind(py)));
+                stream::tell_failed(py, Some(&body.context), error);
                 break false;
             }
         }

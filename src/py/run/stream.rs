@@ -33,6 +33,22 @@ pub fn next(iterator: &Bound<'_, PyAny>, context: Option<&Context>) -> PyResult<
     Ok(Piece::Data(bytes.cast::<PyBytes>()?.as_bytes().to_vec()))
 }
 
+/// Logs what ended a body before its end.
+pub fn tell_failed(py: Python<'_>, context: Option<&Context>, error: PyErr) {
+    let _entered = context.and_then(|context| context.enter(py).ok());
+    let told = py
+        .import(intern!(py, "bustapi.kernel.pieces"))
+        .and_then(|module| {
+            module.call_method1(
+                intern!(py, "tell_failed"),
+                (error.clone_ref(py).into_value(py),),
+            )
+        });
+    if told.is_err() {
+        error.write_unraisable(py, None);
+    }
+}
+
 fn wrong_piece(item: &Bound<'_, PyAny>) -> PyErr {
     let name = item
         .get_type()

@@ -130,6 +130,13 @@ APP = """
             yield 5
         return Response(parts())
 
+    @app.get("/number-async")
+    async def number_async():
+        async def parts():
+            yield "begun"
+            yield 5
+        return Response(parts())
+
     @app.get("/split")
     def split():
         response = Response("x")
@@ -350,7 +357,7 @@ def test_a_body_of_known_length_is_sent_with_it(served: Served, query: str, meth
     assert "transfer-encoding" not in headers
 
 
-@pytest.mark.parametrize("path", ["/breaks", "/number"])
+@pytest.mark.parametrize("path", ["/breaks", "/number", "/number-async"])
 def test_an_error_in_the_middle_of_a_stream_is_visible(served: Served, path: str) -> None:
     answer = served.send(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
     assert b"begun" in answer
@@ -359,6 +366,7 @@ def test_an_error_in_the_middle_of_a_stream_is_visible(served: Served, path: str
     assert not answer.endswith(b"0\r\n\r\n")
     with pytest.raises((http.client.IncompleteRead, ConnectionError, http.client.RemoteDisconnected)):
         get(served, path)
+    served.wait_for(f"generating the body of GET {path} failed")
 
 
 def test_a_large_answer_reaches_a_slow_reader_whole(served: Served) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from bustapi import BustAPI, Response, loop_local, request
 from bustapi.kernel.aio import run_sync, wraps_coroutine
+from bustapi.kernel.pieces import AsyncPieces
 
 
 def generating(closed: list[str]) -> BustAPI:
@@ -55,6 +56,76 @@ def test_a_body_that_is_not_read_to_its_end_is_closed() -> None:
         assert next(answer.iter_encoded()) == b"0 /returned;"
         answer.close()
     assert closed == ["closed"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_body_that_is_over_leaves_no_event_loop(fails: bool) -> None:
+    """Nobody closes the pieces here, as a client that reads to the end need not."""
+    used: list[asyncio.AbstractEventLoop] = []
+    ended: list[str] = []
+
+    async def linger() -> None:
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append("task")
+
+    async def parts() -> AsyncIterator[bytes]:
+        used.append(asyncio.get_running_loop())
+        task = asyncio.ensure_future(linger())
+        await asyncio.to_thread(ended.append, "thread")
+        yield b"x"
+        if fails:
+            raise ValueError(task)
+
+    pieces = AsyncPieces(parts())
+    told: list[str] = []
+    pieces.on_close = lambda: told.append("closed")
+    assert next(pieces) == b"x"
+    with pytest.raises(ValueError if fails else StopIteration):
+        next(pieces)
+    assert used[0].is_closed()
+    assert ended == ["thread", "task"]
+    assert told == []
+    with pytest.raises(StopIteration):
+        next(pieces)
+    for _ in range(2):
+        pieces.close()
+    assert told == ["closed"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_body_is_not_pulled_where_a_loop_runs() -> None:
+    async def read() -> None:
+        with pytest.raises(RuntimeError, match="running event loop"):
+            next(AsyncPieces(_nothing()))
+
+    asyncio.run(read())
+
+
+async def _nothing() -> AsyncIterator[bytes]:
+    return
+    yield b""
+
+
+def test_an_iterator_of_async_pieces_is_closed_at_its_end() -> None:
+    class Once:
+        closed = 0
+
+        def __aiter__(self) -> Once:
+            return self
+
+        async def __anext__(self) -> bytes:
+            raise StopAsyncIteration
+
+        async def aclose(self) -> None:
+            self.closed += 1
+
+    once = Once()
+    pieces = AsyncPieces(once)
+    assert list(pieces) == []
+    pieces.close()
+    assert once.closed == 1
 
 
 def test_what_an_awaitable_says_is_the_views_value() -> None:
