@@ -116,7 +116,7 @@ def run_on_loop(reactor: Reactor, host: ThreadHost, kind: str, *, first: bool = 
         run_guarded(loop, attend(reactor, host, first=first))
     finally:
         try:
-            _cancel_tasks(loop)
+            _cancel_tasks(loop, host)
             loop.run_until_complete(loops.close_locals())
             loop.run_until_complete(loop.shutdown_asyncgens())
             loop.run_until_complete(loop.shutdown_default_executor())
@@ -187,16 +187,24 @@ def refuse_running_loop() -> None:
         raise ServeError("an event loop runs in this thread; serve with: await app.run_async()")
 
 
-def _cancel_tasks(loop: asyncio.AbstractEventLoop) -> None:
+def _cancel_tasks(loop: asyncio.AbstractEventLoop, host: ThreadHost) -> None:
     tasks = asyncio.all_tasks(loop)
     if not tasks:
         return
     for task in tasks:
         task.cancel()
-    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    for task in tasks:
+    done, left = loop.run_until_complete(asyncio.wait(tasks, timeout=host.patience))
+    if left:
+        # They have swallowed it, or take long to put things away.
+        host.leave_behind([_name(task) for task in left])
+    for task in done:
         error: Any = None if task.cancelled() else task.exception()
         if error is not None:
             loop.call_exception_handler(
                 {"message": "a task failed while the server ended", "exception": error, "task": task}
             )
+
+
+def _name(task: asyncio.Task[Any]) -> str:
+    coroutine = task.get_coro()
+    return f"the coroutine {getattr(coroutine, '__qualname__', None) or repr(coroutine)}"

@@ -304,9 +304,7 @@ class ThreadHost:
         self._join(others, SLACK)
         late = [thread.name for thread in others if thread.is_alive()]
         if late:
-            self.stuck = True
-            waited = "" if self._aborted else f" after the grace of {self._settings.grace:g} s"
-            say(f"still busy{waited}: {', '.join(late)}")
+            self.leave_behind(late)
         if self._switch_interval is not None:
             sys.setswitchinterval(self._switch_interval)
             self._switch_interval = None
@@ -350,6 +348,21 @@ class ThreadHost:
     def left(self) -> float:
         """Seconds until the grace of a drain is over; none are left where there is no drain."""
         return max(0.0, (self._deadline or 0.0) - time.monotonic())
+
+    @property
+    def patience(self) -> float:
+        """Seconds that tasks may take to end once they are cancelled: all but the last of what is beyond the grace."""
+        return max(SETTLING, self._left(SLACK - SETTLING))
+
+    def leave_behind(self, names: list[str]) -> None:
+        """Tell what is still busy; the process then ends without it.
+
+        Args:
+            names: Of threads and tasks.
+        """
+        self.stuck = True
+        waited = "" if self._aborted else f" after the grace of {self._settings.grace:g} s"
+        say(f"still busy{waited}: {', '.join(names)}")
 
     def _reactor(self, listeners: list[Listener]) -> Reactor:
         from bustapi._core import Reactor

@@ -192,6 +192,32 @@ def test_a_view_that_does_not_come_back_keeps_no_application_from_ending(
             under_way.result()
 
 
+STUBBORN = """
+    import asyncio
+
+    @app.get("/stubborn")
+    async def stubborn():
+        while True:
+            try:
+                await asyncio.sleep(0.05)
+            except asyncio.CancelledError:
+                pass
+"""
+
+
+def test_a_coroutine_that_does_not_end_is_named(tmp_path: Path) -> None:
+    command = served(tmp_path, "grace=0.3", APP + STUBBORN + ENDS.format(0))
+    with started(command, tmp_path) as server, ThreadPoolExecutor(1) as clients:
+        under_way = clients.submit(server.get, "/stubborn")
+        time.sleep(0.3)
+        server.send(signal.SIGTERM)
+        assert server.wait(10) == 70
+        assert "the end is over" in server.output
+        assert "still busy after the grace of 0.3 s: the coroutine stubborn" in server.output
+        with pytest.raises((OSError, http.client.HTTPException)):
+            under_way.result()
+
+
 @pytest.mark.parametrize("options", ["", "loop='asyncio'"])
 def test_an_end_that_does_not_come_is_named(tmp_path: Path, options: str) -> None:
     command = served(tmp_path, f"grace=0.3, {options}", APP + ENDS.format(30))
