@@ -7,6 +7,7 @@ use rustc_hash::FxBuildHasher;
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
 /// Names a connection for as long as it lives; a stale key finds nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -35,6 +36,8 @@ pub struct Shared {
     pub config: Arc<Config>,
     /// The current second as IMF-fixdate.
     pub date: [u8; 29],
+    /// When this turn began.
+    pub now: Instant,
     /// No new requests after the ones that are here; answers say `Connection: close`.
     pub draining: bool,
     pub body_memory: Arc<Budget>,
@@ -56,6 +59,7 @@ impl Shared {
         Self {
             config,
             date: *b"Thu, 01 Jan 1970 00:00:00 GMT",
+            now: Instant::now(),
             draining: false,
             body_memory,
             graveyard: Vec::new(),

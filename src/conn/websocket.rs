@@ -10,13 +10,12 @@
 
 use super::{Conn, Phase, Progress, Shared};
 use crate::buf::{Inbox, Outbox, Segment};
-use crate::config::Config;
 use crate::h1::ReplyLength;
 use crate::ws::{
     self, CloseReason, Decoder, Event, GOING_AWAY, Handshake, Limits, Message, Opcode, Role,
 };
 use std::collections::VecDeque;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[cfg(test)]
 mod tests;
@@ -37,15 +36,12 @@ pub(super) struct Upgraded {
     decoder: Decoder,
     events: VecDeque<SocketEvent>,
     stage: Stage,
-    /// Bytes came since the last beat.
-    heard: bool,
-    /// A message went either way since the last beat.
-    active: bool,
+    /// When bytes came last. While nobody listens, when a ping went.
+    heard: Instant,
+    /// When a message went last, either way.
+    active: Instant,
+    /// A ping went, and nothing came since.
     awaits_pong: bool,
-    /// How long no message went either way, as of the last beat.
-    idle: Duration,
-    /// How long the present wait for a beat is.
-    wait: Duration,
     /// The wait has another length than the one that the timer knows.
     stale: bool,
     wants_room: bool,
@@ -102,11 +98,9 @@ impl Conn {
             decoder,
             events: VecDeque::new(),
             stage: Stage::Open,
-            heard: true,
-            active: true,
+            heard: shared.now,
+            active: shared.now,
             awaits_pong: false,
-            idle: Duration::ZERO,
-            wait: Duration::ZERO,
             stale: true,
             wants_room: false,
         }));
@@ -146,12 +140,12 @@ impl Conn {
     }
 
     /// Sends whole frames: `parts`, then `frames`, which is left empty.
-    pub fn send_frames(&mut self, parts: &mut Vec<Segment>, frames: &mut Vec<u8>) {
+    pub fn send_frames(&mut self, parts: &mut Vec<Segment>, frames: &mut Vec<u8>, now: Instant) {
         if let Some(upgraded) = self.upgraded.as_mut()
             && upgraded.stage == Stage::Open
             && self.phase == Phase::WebSocket
         {
-            upgraded.active = true;
+            upgraded.active = now;
             for part in parts.drain(..) {
                 self.outbox.push(part);
             }
@@ -199,58 +193,58 @@ impl Conn {
     }
 
     /// How long to wait for the next beat, if that was not asked since it changed; `Some(None)`: for ever.
-    pub(crate) fn next_beat(&mut self, config: &Config, anew: bool) -> Option<Option<Duration>> {
+    pub(crate) fn next_beat(&mut self, shared: &Shared, anew: bool) -> Option<Option<Duration>> {
         let upgraded = self.upgraded.as_mut()?;
         if !anew && !upgraded.stale {
             return None;
         }
         upgraded.stale = false;
+        let config = &shared.config;
+        let rest = |time: Duration, since: Instant| {
+            unless_zero(time)
+                .map(|time| time.saturating_sub(shared.now.saturating_duration_since(since)))
+        };
         let heartbeat = match upgraded.stage {
             Stage::CloseSent => Some(config.websocket_close_timeout),
             Stage::Open if upgraded.awaits_pong => Some(config.websocket_ping_timeout),
-            Stage::Open => unless_zero(config.websocket_ping_interval),
+            Stage::Open => rest(config.websocket_ping_interval, upgraded.heard),
         };
         let idle = match upgraded.stage {
             Stage::CloseSent => None,
-            Stage::Open => unless_zero(config.websocket_idle_timeout)
-                .map(|most| most.saturating_sub(upgraded.idle)),
+            Stage::Open => rest(config.websocket_idle_timeout, upgraded.active),
         };
-        let wait = match (heartbeat, idle) {
+        Some(match (heartbeat, idle) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
-        };
-        upgraded.wait = wait.unwrap_or_default();
-        Some(wait)
+        })
     }
 
-    /// The wait is over.
+    /// The wait is over; what came meanwhile may have made it too short.
     pub(crate) fn beat(&mut self, shared: &mut Shared) {
         let Some(upgraded) = self.upgraded.as_mut() else {
             return self.beat_events();
         };
-        // One that waits for the application was not listened to.
-        let silent = !std::mem::take(&mut upgraded.heard) && upgraded.events.is_empty();
-        upgraded.idle = if std::mem::take(&mut upgraded.active) {
-            Duration::ZERO
-        } else {
-            upgraded.idle + upgraded.wait
+        let (config, now) = (&shared.config, shared.now);
+        let is_up = |time: Duration, since: Instant| {
+            unless_zero(time).is_some_and(|time| now.saturating_duration_since(since) >= time)
         };
-        let config = &shared.config;
-        let is_idle =
-            unless_zero(config.websocket_idle_timeout).is_some_and(|most| upgraded.idle >= most);
         match upgraded.stage {
             Stage::CloseSent => self.abort(shared),
-            Stage::Open if silent && upgraded.awaits_pong => self.abort(shared),
-            Stage::Open if is_idle => {
+            Stage::Open if is_up(config.websocket_idle_timeout, upgraded.active) => {
                 self.end_by_server("no message for too long");
             }
-            Stage::Open => {
-                upgraded.awaits_pong = silent && !config.websocket_ping_interval.is_zero();
-                if upgraded.awaits_pong {
-                    self.outbox
-                        .append(|out| ws::encode_control(out, Opcode::Ping, &[]));
+            Stage::Open if upgraded.awaits_pong => self.abort(shared),
+            Stage::Open if is_up(config.websocket_ping_interval, upgraded.heard) => {
+                // One that waits for the application is not listened to, so that no answer is no fault of its. The ping
+                // goes all the same: a peer that has gone without a word answers with a reset.
+                upgraded.awaits_pong = upgraded.events.is_empty();
+                if !upgraded.awaits_pong {
+                    upgraded.heard = now;
                 }
+                self.outbox
+                    .append(|out| ws::encode_control(out, Opcode::Ping, &[]));
             }
+            Stage::Open => {}
         }
     }
 
@@ -273,13 +267,14 @@ impl Conn {
             && upgraded.events.len() < EVENTS
             && self.outbox.len() <= shared.config.max_outbox
         {
-            upgraded.heard = true;
+            upgraded.heard = shared.now;
+            upgraded.awaits_pong = false;
             let step = upgraded.decoder.handle(self.inbox.bytes());
             self.inbox.consume(step.consumed);
             match step.event {
                 Event::Incomplete => break,
                 Event::Message(message) => {
-                    upgraded.active = true;
+                    upgraded.active = shared.now;
                     // RFC 6455 1.4: after our close frame we are not interested.
                     if upgraded.stage == Stage::Open {
                         upgraded.events.push_back(SocketEvent::Message(message));

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::buf::{Arena, Budget, Flushed};
+use crate::config::Config;
 use crate::conn::PeerAddr;
 use crate::ws::{Compression, Encoder, Kind};
 use proptest::prelude::*;
@@ -85,12 +86,22 @@ impl Bench {
         self.arena.rewind();
     }
 
-    fn beat(&mut self) -> Option<Duration> {
+    fn next_beat(&mut self) -> Option<Duration> {
+        self.conn.next_beat(&self.shared, true).unwrap()
+    }
+
+    fn pass(&mut self, seconds: u64) {
+        self.shared.now += Duration::from_secs(seconds);
+    }
+
+    /// The wait is over; in seconds, how long the next one is.
+    fn beat(&mut self) -> Option<u64> {
+        let wait = self.next_beat().unwrap();
+        self.shared.now += wait;
         self.conn.beat(&mut self.shared);
         self.take();
         self.flush();
-        let config = Arc::clone(&self.shared.config);
-        self.conn.next_beat(&config, true).unwrap()
+        self.next_beat().map(|wait| wait.as_secs())
     }
 }
 
@@ -164,29 +175,40 @@ fn what_was_not_taken_is_handed_over_when_the_connection_goes() {
 fn silence_is_pinged_once_and_then_the_end() {
     let mut bench = Bench::open(Config::default());
     // The handshake counts as a word.
-    assert_eq!(bench.beat(), Some(Duration::from_secs(20)));
-    assert_eq!(bench.sent, b"");
-    bench.beat();
+    assert_eq!(bench.next_beat(), Some(Duration::from_secs(20)));
+    assert_eq!(bench.beat(), Some(20));
     assert_eq!(bench.sent, b"\x89\x00");
-    // Anything is an answer.
+    // Anything is an answer, and silence counts from it.
+    bench.pass(5);
     bench.turn(&frame(0x81, b"x"));
     bench.sent.clear();
-    bench.beat();
-    assert_eq!(bench.sent, b"");
-    bench.beat();
-    assert_eq!(bench.sent, b"\x89\x00");
+    bench.pass(15);
     bench.conn.beat(&mut bench.shared);
+    assert_eq!(bench.next_beat(), Some(Duration::from_secs(5)));
+    assert_eq!(bench.beat(), Some(20));
+    assert_eq!(bench.sent, b"\x89\x00");
+    bench.beat();
     assert_eq!(bench.conn.phase(), Phase::Closing);
 }
 
 #[test]
-fn a_view_that_is_busy_is_no_silence_of_the_client() {
+fn one_that_is_not_listened_to_is_pinged_and_owes_no_answer() {
     let mut bench = Bench::open(Config::default());
     bench.feed(&frame(0x81, b"x"));
     for _ in 0..5 {
+        bench.sent.clear();
+        bench.pass(20);
         bench.conn.beat(&mut bench.shared);
+        bench.flush();
+        assert_eq!(bench.sent, b"\x89\x00");
         assert_eq!(bench.conn.phase(), Phase::WebSocket);
+        assert_eq!(bench.next_beat(), Some(Duration::from_secs(20)));
     }
+    // Once it is, it does.
+    bench.take();
+    bench.beat();
+    bench.beat();
+    assert_eq!(bench.conn.phase(), Phase::Closing);
 }
 
 #[test]
@@ -195,12 +217,20 @@ fn an_idle_connection_is_closed_by_the_server() {
         websocket_idle_timeout: Duration::from_secs(30),
         ..Config::default()
     });
-    assert_eq!(bench.beat(), Some(Duration::from_secs(20)));
+    // A message counts from when it went, whichever way.
+    bench.pass(7);
+    bench.turn(&frame(0x81, b"x"));
+    bench.pass(3);
+    let mut frames = Vec::new();
+    Encoder::default().encode(&mut frames, Kind::Text, b"y");
+    let now = bench.shared.now;
+    bench.conn.send_frames(&mut Vec::new(), &mut frames, now);
+    bench.flush();
+    assert_eq!(bench.next_beat(), Some(Duration::from_secs(17)));
+    assert_eq!(bench.beat(), Some(13));
     // Pings keep no connection that carries no messages.
     bench.turn(&frame(0x8a, b""));
-    assert_eq!(bench.beat(), Some(Duration::from_secs(10)));
-    bench.turn(&frame(0x8a, b""));
-    assert_eq!(bench.beat(), Some(Duration::from_secs(5)));
+    assert_eq!(bench.beat(), Some(5));
     assert_eq!(bench.closed.as_ref().unwrap().code, GOING_AWAY);
     // And the close frame is not answered.
     bench.beat_after_close();
@@ -227,7 +257,8 @@ fn messages_are_dropped_after_our_close_and_the_answer_ends_it() {
     );
     let mut frames = Vec::new();
     Encoder::default().encode(&mut frames, Kind::Text, b"late too");
-    bench.conn.send_frames(&mut Vec::new(), &mut frames);
+    let now = bench.shared.now;
+    bench.conn.send_frames(&mut Vec::new(), &mut frames, now);
     bench.turn(&frame(0x88, b"\x03\xe8"));
     assert_eq!(bench.sent, b"\x88\x06\x03\xe8done");
     assert_eq!((bench.closed, bench.conn.phase()), (None, Phase::Closing));

@@ -247,6 +247,7 @@ impl<S: Service> Reactor<S> {
         }
         self.active = !self.events.is_empty();
         self.now = Instant::now();
+        self.shared.now = self.now;
         self.tell_time();
         self.obey();
         if !self.finished {

@@ -58,7 +58,7 @@ impl<S: Service> Reactor<S> {
             (Timing::KeepAlive, after.min(bound))
         } else if conn.phase() == Phase::WebSocket {
             let anew = socket.timing != Timing::Beat;
-            let Some(wait) = conn.next_beat(config, anew) else {
+            let Some(wait) = conn.next_beat(&self.shared, anew) else {
                 return;
             };
             // A wait of its own, whatever the one before it was.

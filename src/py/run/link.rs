@@ -434,7 +434,7 @@ impl Link {
             conn.advance(shared);
         }
         if state.unsent > 0 || !state.frames.is_empty() {
-            conn.send_frames(&mut state.parts, &mut state.frames);
+            conn.send_frames(&mut state.parts, &mut state.frames, shared.now);
             // A connection that takes no more leaves them.
             shared
                 .graveyard

@@ -483,6 +483,25 @@ def test_silence_is_pinged_and_the_dead_are_dropped(app):
         raw.socket.close()
 
 
+def test_one_that_left_behind_more_than_the_queue_holds_is_noticed(app):
+    @app.websocket("/deaf")
+    async def deaf(ws):
+        await ws.accept()
+        # Asked for nothing, it is told of nothing but this.
+        while not request.disconnected:
+            await asyncio.sleep(0.05)
+        app.ended.append(ws.close_code)
+
+    with LiveServer(app, websocket_max_queue=4, websocket_ping_interval=0.2) as server:
+        client = connect(f"ws://127.0.0.1:{server.port}/deaf", ping_interval=None)
+        for _ in range(200):
+            client.send("x")
+        client.socket.shutdown(SHUT_RDWR)
+        client.socket.close()
+        until(lambda: app.ended)
+    assert app.ended == [1006]
+
+
 def test_idle_connections_are_closed(app):
     with (
         LiveServer(app, websocket_idle_timeout=0.3, websocket_ping_interval=0.1) as server,
