@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Pings are answered here. Reading stops while events wait for the service or the outbox is full, so a peer gets no
-//! further than the application.
+//! further than the application; only after a silence it is read ahead, to see whether it has left.
 
 use super::{Conn, Phase, Progress, Shared};
 use crate::buf::{Inbox, Outbox, Segment};
@@ -23,6 +23,12 @@ mod tests;
 /// Events that wait for the service; past it the connection is not read.
 const EVENTS: usize = 64;
 
+/// What may wait in all when one is read ahead: more than a system holds of a connection that nobody reads.
+const AHEAD: usize = 1024 * 1024;
+
+/// What a message costs beside its bytes: its place, and its allocation.
+const COST: usize = 64;
+
 /// What the service is told of a connection.
 #[derive(Debug)]
 pub enum SocketEvent {
@@ -36,7 +42,7 @@ pub(super) struct Upgraded {
     decoder: Decoder,
     events: VecDeque<SocketEvent>,
     stage: Stage,
-    /// When bytes came last. While nobody listens, when a ping went.
+    /// When bytes came last, or a ping went.
     heard: Instant,
     /// When a message went last, either way.
     active: Instant,
@@ -45,6 +51,8 @@ pub(super) struct Upgraded {
     /// The wait has another length than the one that the timer knows.
     stale: bool,
     wants_room: bool,
+    /// Bytes that are still read ahead, though events wait.
+    ahead: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -103,6 +111,7 @@ impl Conn {
             awaits_pong: false,
             stale: true,
             wants_room: false,
+            ahead: 0,
         }));
         self.phase = Phase::WebSocket;
         if self.read_closed {
@@ -201,17 +210,21 @@ impl Conn {
         upgraded.stale = false;
         let config = &shared.config;
         let rest = |time: Duration, since: Instant| {
-            unless_zero(time)
-                .map(|time| time.saturating_sub(shared.now.saturating_duration_since(since)))
+            time.saturating_sub(shared.now.saturating_duration_since(since))
         };
         let heartbeat = match upgraded.stage {
             Stage::CloseSent => Some(config.websocket_close_timeout),
-            Stage::Open if upgraded.awaits_pong => Some(config.websocket_ping_timeout),
-            Stage::Open => rest(config.websocket_ping_interval, upgraded.heard),
+            Stage::Open if upgraded.awaits_pong => {
+                Some(rest(config.websocket_ping_timeout, upgraded.heard))
+            }
+            Stage::Open => unless_zero(config.websocket_ping_interval)
+                .map(|interval| rest(interval, upgraded.heard)),
         };
         let idle = match upgraded.stage {
             Stage::CloseSent => None,
-            Stage::Open => rest(config.websocket_idle_timeout, upgraded.active),
+            Stage::Open => {
+                unless_zero(config.websocket_idle_timeout).map(|most| rest(most, upgraded.active))
+            }
         };
         Some(match (heartbeat, idle) {
             (Some(a), Some(b)) => Some(a.min(b)),
@@ -224,25 +237,37 @@ impl Conn {
         let Some(upgraded) = self.upgraded.as_mut() else {
             return self.beat_events();
         };
+        if upgraded.stale {
+            // It was the wait for something else.
+            return;
+        }
         let (config, now) = (&shared.config, shared.now);
-        let is_up = |time: Duration, since: Instant| {
-            unless_zero(time).is_some_and(|time| now.saturating_duration_since(since) >= time)
-        };
+        let is_up = |time: Duration, since: Instant| now.saturating_duration_since(since) >= time;
+        let may_be = |time: Duration, since: Instant| !time.is_zero() && is_up(time, since);
         match upgraded.stage {
             Stage::CloseSent => self.abort(shared),
-            Stage::Open if is_up(config.websocket_idle_timeout, upgraded.active) => {
+            Stage::Open if may_be(config.websocket_idle_timeout, upgraded.active) => {
                 self.end_by_server("no message for too long");
             }
-            Stage::Open if upgraded.awaits_pong => self.abort(shared),
-            Stage::Open if is_up(config.websocket_ping_interval, upgraded.heard) => {
-                // One that waits for the application is not listened to, so that no answer is no fault of its. The ping
-                // goes all the same: a peer that has gone without a word answers with a reset.
-                upgraded.awaits_pong = upgraded.events.is_empty();
-                if !upgraded.awaits_pong {
-                    upgraded.heard = now;
+            Stage::Open if upgraded.awaits_pong => {
+                if is_up(config.websocket_ping_timeout, upgraded.heard) {
+                    self.abort(shared);
                 }
+            }
+            Stage::Open if may_be(config.websocket_ping_interval, upgraded.heard) => {
+                // One that waits for the application is hardly listened to, so that no answer is no fault of its. The
+                // ping goes all the same: a peer that is gone answers with a reset. One that left in order has its end
+                // behind what it sent: that is read ahead, for the reset would take it away.
+                let listens = upgraded.events.is_empty();
+                upgraded.awaits_pong = listens;
+                upgraded.heard = now;
                 self.outbox
                     .append(|out| ws::encode_control(out, Opcode::Ping, &[]));
+                if !listens {
+                    upgraded.read_ahead();
+                    // An end is read only behind whole messages that were taken in.
+                    self.read_frames(now, config.max_outbox);
+                }
             }
             Stage::Open => {}
         }
@@ -250,31 +275,50 @@ impl Conn {
 
     /// What was received and not taken, when the connection goes.
     pub(crate) fn take_followed(&mut self) -> Option<VecDeque<SocketEvent>> {
-        self.followed.then(|| {
-            self.upgraded
-                .take()
-                .map(|upgraded| upgraded.events)
-                .unwrap_or_default()
-        })
+        if !self.followed {
+            return None;
+        }
+        if let Some(upgraded) = &mut self.upgraded {
+            upgraded.read_ahead();
+            let now = upgraded.active;
+            self.read_frames(now, usize::MAX);
+        }
+        let events = self.upgraded.take().map(|upgraded| upgraded.events);
+        Some(events.unwrap_or_default())
     }
 
     /// Reads unread bytes until enough events wait.
     pub(super) fn advance_socket(&mut self, shared: &mut Shared) -> Progress {
+        self.read_frames(shared.now, shared.config.max_outbox);
+        if self.has_events() {
+            Progress::Ready
+        } else {
+            Progress::Waiting
+        }
+    }
+
+    fn read_frames(&mut self, now: Instant, max_outbox: usize) {
         let Some(upgraded) = self.upgraded.as_mut() else {
-            return Progress::Waiting;
+            return;
         };
+        if upgraded.events.is_empty() {
+            upgraded.ahead = 0;
+        }
         while !self.inbox.is_empty()
-            && upgraded.events.len() < EVENTS
-            && self.outbox.len() <= shared.config.max_outbox
+            && (upgraded.events.len() < EVENTS || upgraded.ahead > 0)
+            && self.outbox.len() <= max_outbox
         {
-            upgraded.heard = shared.now;
-            upgraded.awaits_pong = false;
+            upgraded.heard = now;
+            // Silence counts from here on, and not from the ping's time.
+            upgraded.stale |= std::mem::take(&mut upgraded.awaits_pong);
             let step = upgraded.decoder.handle(self.inbox.bytes());
             self.inbox.consume(step.consumed);
             match step.event {
                 Event::Incomplete => break,
                 Event::Message(message) => {
-                    upgraded.active = shared.now;
+                    upgraded.active = now;
+                    let cost = u32::try_from(COST + message.data.len()).unwrap_or(u32::MAX);
+                    upgraded.ahead = upgraded.ahead.saturating_sub(cost);
                     // RFC 6455 1.4: after our close frame we are not interested.
                     if upgraded.stage == Stage::Open {
                         upgraded.events.push_back(SocketEvent::Message(message));
@@ -304,16 +348,11 @@ impl Conn {
                 }
             }
         }
-        if self.has_events() {
-            Progress::Ready
-        } else {
-            Progress::Waiting
-        }
     }
 
     /// Whether more may be read.
     pub(super) fn socket_wants_bytes(&self) -> bool {
-        !self.has_events()
+        !self.has_events() || self.upgraded.as_ref().is_some_and(|u| u.ahead > 0)
     }
 
     fn end_by_server(&mut self, why: &str) -> bool {
@@ -332,6 +371,17 @@ impl Conn {
     fn end_reading(&mut self) {
         self.phase = Phase::Closing;
         self.inbox = Inbox::Empty;
+    }
+}
+
+impl Upgraded {
+    /// Lets as much be read as may wait beside the events that do.
+    fn read_ahead(&mut self) {
+        let waiting = self.events.iter().map(|event| match event {
+            SocketEvent::Message(message) => COST + message.data.len(),
+            SocketEvent::Closed(_) => COST,
+        });
+        self.ahead = AHEAD.saturating_sub(waiting.sum()) as u32;
     }
 }
 

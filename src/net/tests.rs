@@ -1,6 +1,7 @@
 //! The reactor over real sockets, with a service written in Rust.
 
 mod readers;
+mod sockets;
 
 use super::*;
 use crate::buf::{Budget, Payload};
@@ -91,15 +92,18 @@ impl Server {
     fn start(change: impl FnOnce(&mut Config)) -> Self {
         let mut config = Config::default();
         change(&mut config);
+        Self::run(config, Echo)
+    }
+
+    fn run<S: Service + Send + 'static>(config: Config, mut service: S) -> Self {
         let listeners = Listener::bind("127.0.0.1", 0, 128, false).unwrap();
         let address = listeners[0].address().parse().unwrap();
         let budget = Budget::new(config.max_body_memory);
-        let mut reactor: Reactor<Echo> = Reactor::new(Arc::new(config), budget, listeners).unwrap();
+        let mut reactor: Reactor<S> = Reactor::new(Arc::new(config), budget, listeners).unwrap();
         let control = reactor.control();
-        let thread =
-            std::thread::spawn(
-                move || while reactor.turn(&mut Echo, None).unwrap() != Turn::Finished {},
-            );
+        let thread = std::thread::spawn(move || {
+            while reactor.turn(&mut service, None).unwrap() != Turn::Finished {}
+        });
         Self {
             address,
             control,

@@ -140,7 +140,7 @@ fn inflate(decompress: &mut Decompress, data: &[u8], limit: usize) -> Result<Vec
     // One byte more than the limit tells that it was passed.
     let most = limit.saturating_add(1);
     let mut out = Vec::with_capacity((data.len() * 3).clamp(64, 64 * 1024).min(most));
-    for mut part in [data, &TAIL] {
+    'parts: for mut part in [data, &TAIL] {
         loop {
             if out.len() == out.capacity() {
                 if out.len() > limit {
@@ -156,8 +156,15 @@ fn inflate(decompress: &mut Decompress, data: &[u8], limit: usize) -> Result<Vec
             let read = (decompress.total_in() - read) as usize;
             part = &part[read..];
             match status {
-                // RFC 7692 7.2.3.4: a block may be marked as the last one, and others follow it.
-                Status::StreamEnd => decompress.reset(false),
+                // RFC 7692 7.2.3.4: a block may be marked as the last one, and others follow it. They do not refer to what
+                // was before: zlib forgets its window too, and flate2 has no way to keep it.
+                Status::StreamEnd => {
+                    decompress.reset(false);
+                    // Padding was left out: the tail would begin a block that goes on in the next message.
+                    if part.is_empty() {
+                        break 'parts;
+                    }
+                }
                 Status::Ok | Status::BufError => {
                     if out.len() < out.capacity() {
                         if part.is_empty() {

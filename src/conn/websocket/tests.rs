@@ -172,6 +172,117 @@ fn what_was_not_taken_is_handed_over_when_the_connection_goes() {
 }
 
 #[test]
+fn one_that_left_behind_more_than_may_wait_loses_nothing() {
+    let mut bytes = frame(0x81, &[b'x'; 100]).repeat(200);
+    bytes.extend(frame(0x88, b"\x03\xe8"));
+    let (first, rest) = bytes.split_at(EVENTS * 106 + 50);
+    // Its end is seen: not before it was silent for as long as any other, and then it is read ahead.
+    let mut bench = Bench::open(Config::default());
+    bench.feed(first);
+    bench.conn.settle();
+    assert!(!bench.conn.wants_bytes(&bench.shared));
+    bench.pass(20);
+    bench.next_beat();
+    bench.conn.beat(&mut bench.shared);
+    assert!(bench.conn.wants_bytes(&bench.shared));
+    bench.feed(rest);
+    assert_eq!(bench.conn.phase(), Phase::Closing);
+    assert_eq!(bench.conn.take_followed().unwrap().len(), 201);
+    // All but its end had come before.
+    let mut bench = Bench::open(Config::default());
+    bench.feed(&bytes[..bytes.len() - 8]);
+    bench.pass(20);
+    bench.next_beat();
+    bench.conn.beat(&mut bench.shared);
+    bench.conn.handle_eof(&mut bench.shared);
+    assert_eq!(bench.conn.take_followed().unwrap().len(), 200);
+    // It was reset before that: what had been read is there all the same.
+    let mut bench = Bench::open(Config::default());
+    bench.feed(&bytes);
+    assert_eq!(bench.conn.take_followed().unwrap().len(), 201);
+}
+
+#[test]
+fn what_is_read_ahead_is_bounded() {
+    let mut bench = Bench::open(Config::default());
+    let many = frame(0x81, b"x").repeat(1000);
+    bench.feed(&many);
+    for _ in 0..3 {
+        bench.pass(20);
+        bench.next_beat();
+        bench.conn.beat(&mut bench.shared);
+        for _ in 0..100 {
+            if bench.conn.wants_bytes(&bench.shared) {
+                bench.feed(&many);
+                bench.flush();
+            }
+        }
+    }
+    let upgraded = bench.conn.upgraded.as_ref().unwrap();
+    let waiting = upgraded.events.len();
+    assert!(waiting >= AHEAD / (COST + 1), "{waiting}");
+    assert!(waiting <= AHEAD / (COST + 1) + EVENTS, "{waiting}");
+    assert!(bench.conn.inbox.len() <= many.len());
+    // Once they were taken it is read no further than any other.
+    bench.take();
+    while bench.conn.advance(&mut bench.shared) == Progress::Ready {
+        bench.take();
+    }
+    bench.feed(&many);
+    assert!(!bench.conn.wants_bytes(&bench.shared));
+}
+
+#[test]
+fn a_message_that_is_sent_does_not_shorten_the_wait_for_a_pong() {
+    let mut bench = Bench::open(Config {
+        websocket_idle_timeout: Duration::from_secs(30),
+        ..Config::default()
+    });
+    // The wait is one for the end of idleness at first.
+    assert_eq!(bench.beat(), Some(10));
+    bench.pass(5);
+    let mut frames = Vec::new();
+    Encoder::default().encode(&mut frames, Kind::Text, b"y");
+    let now = bench.shared.now;
+    bench.conn.send_frames(&mut Vec::new(), &mut frames, now);
+    bench.flush();
+    bench.pass(5);
+    bench.conn.beat(&mut bench.shared);
+    assert_eq!(bench.conn.phase(), Phase::WebSocket);
+    assert_eq!(bench.next_beat(), Some(Duration::from_secs(10)));
+    bench.beat();
+    assert_eq!(bench.conn.phase(), Phase::Closing);
+}
+
+#[test]
+fn silence_counts_from_the_pong_however_long_that_might_have_taken() {
+    let mut bench = Bench::open(Config {
+        websocket_ping_timeout: Duration::from_secs(300),
+        ..Config::default()
+    });
+    assert_eq!(bench.beat(), Some(300));
+    bench.pass(1);
+    bench.turn(&frame(0x8a, b""));
+    // Asked without being told that anything changed.
+    let wait = bench.conn.next_beat(&bench.shared, false);
+    assert_eq!(wait, Some(Some(Duration::from_secs(20))));
+    assert_eq!(bench.conn.next_beat(&bench.shared, false), None);
+}
+
+#[test]
+fn a_wait_that_was_for_something_else_does_not_cut_a_close_short() {
+    let mut bench = Bench::open(Config::default());
+    bench.next_beat();
+    bench.pass(20);
+    bench.conn.go_away();
+    bench.conn.beat(&mut bench.shared);
+    assert_eq!(bench.conn.phase(), Phase::WebSocket);
+    assert_eq!(bench.next_beat(), Some(Duration::from_secs(5)));
+    bench.beat();
+    assert_eq!(bench.conn.phase(), Phase::Closing);
+}
+
+#[test]
 fn silence_is_pinged_once_and_then_the_end() {
     let mut bench = Bench::open(Config::default());
     // The handshake counts as a word.
@@ -195,6 +306,7 @@ fn silence_is_pinged_once_and_then_the_end() {
 fn one_that_is_not_listened_to_is_pinged_and_owes_no_answer() {
     let mut bench = Bench::open(Config::default());
     bench.feed(&frame(0x81, b"x"));
+    bench.next_beat();
     for _ in 0..5 {
         bench.sent.clear();
         bench.pass(20);

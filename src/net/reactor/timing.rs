@@ -214,6 +214,8 @@ impl<S: Service> Reactor<S> {
                     self.queue(key);
                 }
                 self.touch(key);
+                // What is read ahead comes before the ping goes out, whose answer may be a reset.
+                self.read(key, true);
             } else if timing != Timing::None {
                 socket.deadline = None;
                 let conn = &mut self.conns[key.index as usize];

@@ -98,6 +98,53 @@ fn reads_the_examples_of_rfc_7692() {
 }
 
 #[test]
+fn a_message_may_end_with_a_last_block_and_others_follow_it() {
+    // RFC 7692 7.2.3.4: "Hello" in a block marked as the last one. The padding that follows it there is left out by some.
+    let padded = [0xf3, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00, 0x00];
+    let bare = &padded[..7];
+    // A stored one, which ends without a bit to spare.
+    let stored = [0x01, 0x02, 0x00, 0xfd, 0xff, b'h', b'i'];
+    let several = [bare, &stored, bare, &[0xf2, 0x48, 0x05, 0x00]].concat();
+    for how in [Compression::Shared, Compression::Dedicated] {
+        let agreed = agreed("permessage-deflate", how).unwrap();
+        let mut decoder = Decoder::new(Role::Server, LIMITS, Some(&agreed));
+        for _ in 0..2 {
+            for (payload, text) in [
+                (bare, "Hello"),
+                (&padded, "Hello"),
+                (&stored, "hi"),
+                (&several, "HellohiHelloHe"),
+                (&[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00], "Hello"),
+            ] {
+                let said = read_with(&mut decoder, &[&frame(0xc1, payload)]);
+                assert_eq!(said, [Said::Text(text.into())], "{how:?}: {payload:x?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn last_blocks_do_not_lift_the_limit_of_a_message() {
+    let mut compress = flate2::Compress::new(flate2::Compression::best(), false);
+    let mut block = Vec::with_capacity(1000);
+    compress
+        .compress_vec(&[b'a'; 1000], &mut block, flate2::FlushCompress::Finish)
+        .unwrap();
+    for how in [Compression::Shared, Compression::Dedicated] {
+        let agreed = agreed("permessage-deflate", how).unwrap();
+        for (times, expected) in [
+            (100, Said::Binary(vec![b'a'; 100_000])),
+            (101, Said::Fail(1009)),
+            (60_000 / block.len(), Said::Fail(1009)),
+        ] {
+            let bytes = frame(0xc2, &block.repeat(times));
+            let mut decoder = Decoder::new(Role::Server, LIMITS, Some(&agreed));
+            assert_eq!(read_with(&mut decoder, &[&bytes]), [expected]);
+        }
+    }
+}
+
+#[test]
 fn a_compressed_message_may_be_fragmented_and_only_its_first_frame_says_so() {
     let agreed = agreed("permessage-deflate", Compression::Shared).unwrap();
     let parts = [
