@@ -14,7 +14,8 @@ import typing as t
 from tempfile import SpooledTemporaryFile
 
 from ..kernel import loops
-from ..kernel.wsgi import call
+from ..kernel.pieces import AsyncPieces
+from ..kernel.wsgi import call, split_status
 from ._native.pipeline import handle_exception_async, pop_async, respond_async
 from ._native.planning import describe, needs_loop
 
@@ -211,6 +212,13 @@ async def _dispatch(app: Flask, environ: WSGIEnvironment) -> Rendered:
         except BaseException as error:
             failure = error
             raise
+        body = getattr(response, "response", None)
+        if isinstance(body, AsyncPieces) and environ["REQUEST_METHOD"] != "HEAD":
+            status, reason = split_status(response.status)
+            if status not in (204, 304):
+                # As it is, to be awaited.
+                body.on_close = response.close
+                return status, reason, list(response.get_wsgi_headers(environ)), body
         return call(response, environ)
     finally:
         if failure is not None and app.should_ignore_error(failure):
@@ -235,6 +243,15 @@ async def _send(rendered: Rendered, send: Send, run: Callable[..., Awaitable[t.A
         await send({"type": "http.response.start", "status": status, "headers": fields})
         if isinstance(body, bytes):
             await send({"type": "http.response.body", "body": body})
+            return
+        if isinstance(body, AsyncPieces):
+            pieces = body.awaited()
+            try:
+                async for piece in pieces:
+                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+            finally:
+                await pieces.aclose()
+            await send({"type": "http.response.body"})
             return
         while True:
             # It may wait for anything.

@@ -10,7 +10,7 @@ from .context import current
 
 if t.TYPE_CHECKING:
     from asyncio import AbstractEventLoop, Future, Task
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Iterator
 
 #: The tasks under way: an event loop keeps weak references only.
 _tasks: set[Task[None]] = set()
@@ -93,6 +93,21 @@ class AsyncPieces:
         if self._own_loop is None:
             self._own_loop = asyncio.new_event_loop()
         return self._own_loop.run_until_complete(function())
+
+    async def awaited(self) -> AsyncGenerator[bytes, None]:
+        """Give the pieces to a coroutine, and close the iterator behind them.
+
+        Raises:
+            TypeError: A piece is neither text nor bytes-like.
+        """
+        try:
+            async for piece in self._source:
+                yield piece.encode() if isinstance(piece, str) else _bytes_of(piece)
+        finally:
+            try:
+                await self._aclose()
+            finally:
+                self._closed()
 
     def begin(self, sink: t.Any) -> None:
         """Start the task that pulls the pieces. Called by the running loop.

@@ -197,6 +197,44 @@ def test_async_views_run_on_the_servers_loop_and_plain_ones_beside_it(cls: type[
     assert asked(plain.asgi_app, [{"url": "/thread"}])[0].text != threading.current_thread().name
 
 
+def test_a_body_that_is_awaited_is_awaited_on_the_servers_loop() -> None:
+    app = BustAPI(__name__)
+    notes: list[Any] = []
+
+    @app.get("/pieces")
+    async def pieces() -> Any:
+        async def each() -> Any:
+            try:
+                for piece in ("a", b"b"):
+                    notes.append(asyncio.get_running_loop())
+                    yield piece
+                if "fail" in request.args:
+                    yield 5
+            finally:
+                await asyncio.sleep(0)
+                notes.append("closed")
+
+        response = Response(stream_with_context(each()))
+        response.call_on_close(lambda: notes.append("sent"))
+        return response
+
+    async def ask() -> None:
+        loop = asyncio.get_running_loop()
+        transport = httpx.ASGITransport(app=app.asgi_app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            assert (await client.get("/pieces")).text == "ab"
+            assert notes == [loop, loop, "closed", "sent"]
+            notes.clear()
+            assert (await client.head("/pieces")).text == ""
+            assert "sent" in notes
+            notes.clear()
+            with pytest.raises(TypeError, match="not int"):
+                await client.get("/pieces?fail")
+            assert notes == [loop, loop, "closed", "sent"]
+
+    asyncio.run(ask())
+
+
 def test_middleware_around_either_door_takes_part() -> None:
     app = build()
     app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
